@@ -1,0 +1,91 @@
+//! WebRTC: one UDP socket for all sessions, a [`Peer`] for each viewer.
+//!
+//! Owns offers, answers, candidates, RTP packetisation, pacing, congestion control and the two data channels. Knows nothing of
+//! sessions, workers or HTTP: a session gives a peer access units and texts, and takes [`PeerEvent`]s from it.
+
+use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+
+/// Where and how to be reached.
+#[derive(Clone, Debug)]
+pub struct RtcConfig {
+    /// The one UDP socket; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Addresses to offer as host candidates instead of the socket's own, for servers behind a 1:1 NAT.
+    pub public_ips: Vec<IpAddr>,
+    /// The playout-delay range in milliseconds to send on every packet when the offer has the extension.
+    pub playout_delay_ms: Option<(u16, u16)>,
+}
+
+/// Which of the two pre-negotiated channels a text came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Id 0: unordered, without retransmission.
+    Motion,
+    /// Id 1: ordered and reliable.
+    Events,
+}
+
+/// What a peer reports to its session.
+#[derive(Clone, Debug)]
+pub enum PeerEvent {
+    /// ICE and DTLS are done; access units can be sent, the first one must be a keyframe.
+    Connected,
+    /// The viewer's data channels are open.
+    ChannelsOpen,
+    /// A text of at most [`MAX_TEXT_BYTES`].
+    Text(Channel, String),
+    /// The receiver cannot go on without a keyframe (PLI or FIR), or our own queue dropped to the next one.
+    KeyframeNeeded,
+    /// What the path to this viewer carries, clamped to the configured range.
+    TargetBitrate {
+        /// Bits a second.
+        bps: u32,
+    },
+    /// The peer is gone; no event follows.
+    Closed(String),
+}
+
+/// The longest text either side may send on a data channel.
+pub const MAX_TEXT_BYTES: usize = 4096;
+
+/// One access unit, shared by all peers of a session.
+#[derive(Clone, Debug)]
+pub struct VideoFrame {
+    /// Annex B.
+    pub data: Bytes,
+    /// IDR with its parameter sets.
+    pub keyframe: bool,
+    /// 90 kHz, the same for all peers of a session.
+    pub rtp_timestamp: u32,
+}
+
+/// Why an offer was refused: always the caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// Not SDP, or SDP that no peer can be made of.
+    #[error("the offer is not valid SDP: {0}")]
+    Malformed(String),
+    /// No video m-line with H.264 in packetization mode 1 that we can send.
+    #[error("the offer has no H.264 video to receive: it offers {0}")]
+    WithoutH264(String),
+    /// Ours.
+    #[error("the connection could not be set up: {0}")]
+    Internal(String),
+}
+
+/// The one socket, and what all peers share.
+pub struct RtcServer {}
+
+/// A viewer's connection. Dropping it closes it.
+pub struct Peer {}
+
+/// The answer to an offer, complete with candidates.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// SDP.
+    pub sdp: String,
+    /// Whether the offer negotiated data channels, so that the viewer may control.
+    pub has_data_channels: bool,
+}
