@@ -1,0 +1,41 @@
+# make run     builds everything, starts the server on http://127.0.0.1:8080
+# make test    runs everything that CI runs
+.DEFAULT_GOAL := help
+.PHONY: help run build scenes test audit fmt deps
+
+LISTEN ?= 127.0.0.1:8080
+SCENES := target/scenes
+SCENECAST := target/release/scenecast
+
+help:
+	@echo "make run      build scenes and server, start it on http://$(LISTEN)"
+	@echo "make test     everything that CI runs, with a verdict at the end"
+	@echo "make build    the server only: $(SCENECAST)"
+	@echo "make scenes   the scenes only: $(SCENES)/*.wasm"
+	@echo "make audit    licences, bans and sources of all dependencies (needs cargo-deny)"
+	@echo "make fmt      format the Rust code"
+
+run: build scenes
+	@exec $(SCENECAST) serve --listen $(LISTEN) --scenes $(SCENES)
+
+build: deps
+	@cargo build --release --locked --package streamer --package scene-builder
+
+scenes: build
+	@target/release/scene-builder --out $(SCENES)
+
+test:
+	@tools/install-deps test
+	@tests/run
+
+audit:
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	@cargo deny check licenses bans sources
+	@cargo deny check advisories || echo "The advisories could not be checked, or there are some: see above."
+
+fmt:
+	@cargo fmt --all
+	@cargo fmt --all --manifest-path guest-scenes/Cargo.toml
+
+deps:
+	@tools/install-deps run
