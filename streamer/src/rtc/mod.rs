@@ -75,12 +75,6 @@ pub enum OfferError {
     Internal(String),
 }
 
-/// The one socket, and what all peers share.
-pub struct RtcServer {}
-
-/// A viewer's connection. Dropping it closes it.
-pub struct Peer {}
-
 /// The answer to an offer, complete with candidates.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -88,4 +82,90 @@ pub struct Answer {
     pub sdp: String,
     /// Whether the offer negotiated data channels, so that the viewer may control.
     pub has_data_channels: bool,
+}
+
+/// What became of a frame given to [`Peer::send_frame`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Queued for the network.
+    Sent,
+    /// The peer's queue overflowed, or it has not had a keyframe yet: nothing goes out before the next one.
+    DroppedUntilKeyframe,
+    /// ICE and DTLS are not done, or the peer is gone.
+    NotConnected,
+}
+
+/// Plain numbers about a peer, since it connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerStats {
+    /// RTP payload bytes of the video, retransmissions not counted.
+    pub bytes_sent: u64,
+    /// RTP packets of the video, retransmissions not counted.
+    pub packets_sent: u64,
+    /// Packets that the receiver asked for again.
+    pub nacks: u64,
+    /// Keyframe requests (PLI and FIR) as they came, before they are merged.
+    pub plis: u64,
+    /// Round trip of the connectivity checks or receiver reports, rounded up; zero until one was measured.
+    pub rtt_ms: u32,
+    /// The last reported target, bits a second.
+    pub target_bps: u32,
+}
+
+/// The one socket, and what all peers share.
+pub struct RtcServer {
+    local_addr: SocketAddr,
+}
+
+impl RtcServer {
+    /// Binds the socket and starts to receive.
+    pub async fn bind(config: RtcConfig) -> std::io::Result<Arc<Self>> {
+        let socket = tokio::net::UdpSocket::bind(config.listen).await?;
+        Ok(Arc::new(Self { local_addr: socket.local_addr()? }))
+    }
+
+    /// The address of the one socket.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Makes a peer for an offer.
+    pub async fn accept(
+        &self,
+        _offer_sdp: &str,
+    ) -> Result<(Answer, Peer, tokio::sync::mpsc::Receiver<PeerEvent>), OfferError> {
+        Err(OfferError::Internal("not connected yet".into()))
+    }
+
+    /// Closes all peers and the socket.
+    pub async fn shutdown(&self) {}
+}
+
+/// A viewer's connection. Dropping it closes it.
+pub struct Peer {}
+
+impl Peer {
+    /// Never blocks. A full queue drops everything up to the next keyframe and reports [`PeerEvent::KeyframeNeeded`] once.
+    pub fn send_frame(&self, _frame: &VideoFrame) -> SendOutcome {
+        SendOutcome::NotConnected
+    }
+
+    /// Sends on the events channel. False when it is not open, its bounded queue is full, or the text is longer than
+    /// [`MAX_TEXT_BYTES`].
+    pub fn send_text(&self, _text: String) -> bool {
+        false
+    }
+
+    /// Adds the candidates of a trickle-ice-sdpfrag (RFC 8840).
+    pub async fn add_candidates(&self, _sdp_fragment: &str) -> Result<(), OfferError> {
+        Err(OfferError::Internal("not connected yet".into()))
+    }
+
+    /// What was sent, and what came back.
+    pub fn stats(&self) -> PeerStats {
+        PeerStats::default()
+    }
+
+    /// Closes the connection and waits until it is freed.
+    pub async fn close(&self) {}
 }
