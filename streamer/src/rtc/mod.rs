@@ -2,10 +2,28 @@
 //!
 //! Owns offers, answers, candidates, RTP packetisation, pacing, congestion control and the two data channels. Knows nothing of
 //! sessions, workers or HTTP: a session gives a peer access units and texts, and takes [`PeerEvent`]s from it.
+//!
+//! The protocols are those of the sans-IO crate `rtc`. One task for each peer owns its engine (`driver`); one task for each socket
+//! gives it its datagrams (`mux`); the session holds a [`Peer`], which only touches bounded queues. An offer is read by `offer`
+//! before `engine` negotiates it.
 
-use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+mod congestion;
+mod driver;
+mod engine;
+mod feedback;
+mod mux;
+mod offer;
+mod packets;
+mod peer;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, net::SocketAddr};
 
 use bytes::Bytes;
+
+pub use self::{peer::Peer, server::RtcServer};
 
 /// Where and how to be reached.
 #[derive(Clone, Debug)]
@@ -110,62 +128,4 @@ pub struct PeerStats {
     pub rtt_ms: u32,
     /// The last reported target, bits a second.
     pub target_bps: u32,
-}
-
-/// The one socket, and what all peers share.
-pub struct RtcServer {
-    local_addr: SocketAddr,
-}
-
-impl RtcServer {
-    /// Binds the socket and starts to receive.
-    pub async fn bind(config: RtcConfig) -> std::io::Result<Arc<Self>> {
-        let socket = tokio::net::UdpSocket::bind(config.listen).await?;
-        Ok(Arc::new(Self { local_addr: socket.local_addr()? }))
-    }
-
-    /// The address of the one socket.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Makes a peer for an offer.
-    pub async fn accept(
-        &self,
-        _offer_sdp: &str,
-    ) -> Result<(Answer, Peer, tokio::sync::mpsc::Receiver<PeerEvent>), OfferError> {
-        Err(OfferError::Internal("not connected yet".into()))
-    }
-
-    /// Closes all peers and the socket.
-    pub async fn shutdown(&self) {}
-}
-
-/// A viewer's connection. Dropping it closes it.
-pub struct Peer {}
-
-impl Peer {
-    /// Never blocks. A full queue drops everything up to the next keyframe and reports [`PeerEvent::KeyframeNeeded`] once.
-    pub fn send_frame(&self, _frame: &VideoFrame) -> SendOutcome {
-        SendOutcome::NotConnected
-    }
-
-    /// Sends on the events channel. False when it is not open, its bounded queue is full, or the text is longer than
-    /// [`MAX_TEXT_BYTES`].
-    pub fn send_text(&self, _text: String) -> bool {
-        false
-    }
-
-    /// Adds the candidates of a trickle-ice-sdpfrag (RFC 8840).
-    pub async fn add_candidates(&self, _sdp_fragment: &str) -> Result<(), OfferError> {
-        Err(OfferError::Internal("not connected yet".into()))
-    }
-
-    /// What was sent, and what came back.
-    pub fn stats(&self) -> PeerStats {
-        PeerStats::default()
-    }
-
-    /// Closes the connection and waits until it is freed.
-    pub async fn close(&self) {}
 }
