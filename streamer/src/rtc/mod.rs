@@ -2,10 +2,28 @@
 //!
 //! Owns offers, answers, candidates, RTP packetisation, pacing, congestion control and the two data channels. Knows nothing of
 //! sessions, workers or HTTP: a session gives a peer access units and texts, and takes [`PeerEvent`]s from it.
+//!
+//! The protocols are those of the sans-IO crate `rtc`. One task for each peer owns its engine (`driver`); one task for each socket
+//! gives it its datagrams (`mux`); the session holds a [`Peer`], which only touches bounded queues. An offer is read by `offer`
+//! before `engine` negotiates it.
 
-use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+mod congestion;
+mod driver;
+mod engine;
+mod feedback;
+mod mux;
+mod offer;
+mod packets;
+mod peer;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, net::SocketAddr};
 
 use bytes::Bytes;
+
+pub use self::{peer::Peer, server::RtcServer};
 
 /// Where and how to be reached.
 #[derive(Clone, Debug)]
@@ -75,12 +93,6 @@ pub enum OfferError {
     Internal(String),
 }
 
-/// The one socket, and what all peers share.
-pub struct RtcServer {}
-
-/// A viewer's connection. Dropping it closes it.
-pub struct Peer {}
-
 /// The answer to an offer, complete with candidates.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -88,4 +100,32 @@ pub struct Answer {
     pub sdp: String,
     /// Whether the offer negotiated data channels, so that the viewer may control.
     pub has_data_channels: bool,
+}
+
+/// What became of a frame given to [`Peer::send_frame`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Queued for the network.
+    Sent,
+    /// The peer's queue overflowed, or it has not had a keyframe yet: nothing goes out before the next one.
+    DroppedUntilKeyframe,
+    /// ICE and DTLS are not done, or the peer is gone.
+    NotConnected,
+}
+
+/// Plain numbers about a peer, since it connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerStats {
+    /// RTP payload bytes of the video, retransmissions not counted.
+    pub bytes_sent: u64,
+    /// RTP packets of the video, retransmissions not counted.
+    pub packets_sent: u64,
+    /// Packets that the receiver asked for again.
+    pub nacks: u64,
+    /// Keyframe requests (PLI and FIR) as they came, before they are merged.
+    pub plis: u64,
+    /// Round trip of the connectivity checks or receiver reports, rounded up; zero until one was measured.
+    pub rtt_ms: u32,
+    /// The last reported target, bits a second.
+    pub target_bps: u32,
 }

@@ -1,0 +1,472 @@
+//! Drives one connection: the only owner of the sans-IO engine of a viewer.
+//!
+//! The contract of the engine is "tell it something, then drain it": every turn of the loop hands it datagrams, frames, texts or
+//! the time, and then takes out events, messages and packets until there are none. Time enters here and nowhere below.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use rtc::{
+    data_channel::RTCDataChannelMessage,
+    peer_connection::{
+        event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
+        message::{RTCMessage, TaggedRTCMessage},
+        state::RTCPeerConnectionState,
+        transport::RTCDtlsTransportState,
+    },
+    rtp,
+    sansio::Protocol,
+    shared::{TaggedBytesMut, TransportContext, TransportProtocol},
+};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Channel, MAX_TEXT_BYTES, PeerEvent,
+    congestion::is_worth_reporting,
+    engine::Engine,
+    mux::{Datagram, Kind, MAX_PEER_ADDRESSES, Registration, kind},
+    packets::Packetizer,
+    peer::Shared,
+};
+
+/// From the offer to the end of the DTLS handshake. A viewer that takes longer has no path to here.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Datagrams taken in one turn, so that a flood of them does not keep frames from going out.
+const MAX_DATAGRAMS_PER_TURN: usize = 64;
+/// Drains of the engine in one turn; each but the last one found something to send.
+const MAX_DRAINS_PER_TURN: usize = 8;
+/// The engine's timers are of milliseconds and more; one that stands in the past would otherwise make the loop spin.
+const MIN_TIMER_INTERVAL: Duration = Duration::from_millis(5);
+/// A frame of up to so many packets, 18 KB, goes out at once.
+const MIN_BURST_PACKETS: usize = 16;
+/// A larger frame goes out in so many bursts, one each millisecond: a keyframe does not fill the queues of the path at once,
+/// and yet delays nothing by more than a third of a frame interval.
+const MAX_BURSTS: usize = 8;
+const BURST_INTERVAL: Duration = Duration::from_millis(1);
+/// Texts given to SCTP and not yet acknowledged. Further ones wait in the peer's bounded queue.
+const MAX_UNACKNOWLEDGED_TEXT_BYTES: usize = 64 * 1024;
+/// Messages that are no text of the viewer protocol; a viewer that sends so many is closed.
+const MAX_BAD_MESSAGES: u32 = 100;
+/// Senders of RTCP that a viewer may have: the key context of each is kept for the life of the connection.
+const MAX_RTCP_SENDERS: usize = 16;
+/// Channels that a viewer may open beside the negotiated ones; they are ignored.
+const MAX_FOREIGN_CHANNELS: u32 = 16;
+
+/// See the module.
+pub(super) struct Driver {
+    engine: Engine,
+    registration: Registration,
+    shared: Arc<Shared>,
+    events: mpsc::Sender<PeerEvent>,
+    datagrams: mpsc::Receiver<Datagram>,
+    texts: mpsc::Receiver<String>,
+    stop: CancellationToken,
+    packetizer: Packetizer,
+    /// The rest of the frame that is going out.
+    packets: VecDeque<rtp::Packet>,
+    burst_packets: usize,
+    next_burst: Instant,
+    connect_deadline: Instant,
+    /// Events that the session has no room for yet: at most one of each kind, and one text.
+    pending: VecDeque<PeerEvent>,
+    addresses: Vec<SocketAddr>,
+    rtcp_senders: Vec<[u8; 4]>,
+    reported_bps: u32,
+    bad_messages: u32,
+    foreign_channels: u32,
+    is_motion_open: bool,
+    is_events_open: bool,
+    last_timer: Option<Instant>,
+    end: Option<String>,
+}
+
+/// What the loop woke for.
+enum Input {
+    Stop,
+    SessionGone,
+    Datagram(Datagram),
+    Text(String),
+    /// A frame, a deadline, or room for an event: the turn finds it.
+    Turn,
+}
+
+/// What a driver is made of.
+pub(super) struct Wiring {
+    pub(super) engine: Engine,
+    pub(super) registration: Registration,
+    pub(super) shared: Arc<Shared>,
+    pub(super) events: mpsc::Sender<PeerEvent>,
+    pub(super) datagrams: mpsc::Receiver<Datagram>,
+    pub(super) texts: mpsc::Receiver<String>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Driver {
+    pub(super) fn new(wiring: Wiring) -> Self {
+        let now = Instant::now();
+        let packetizer = Packetizer::new(wiring.engine.ssrc, wiring.engine.payload_type, rand::random());
+        Self {
+            engine: wiring.engine,
+            registration: wiring.registration,
+            shared: wiring.shared,
+            events: wiring.events,
+            datagrams: wiring.datagrams,
+            texts: wiring.texts,
+            stop: wiring.stop,
+            packetizer,
+            packets: VecDeque::new(),
+            burst_packets: MIN_BURST_PACKETS,
+            next_burst: now,
+            connect_deadline: now + CONNECT_TIMEOUT,
+            pending: VecDeque::new(),
+            addresses: Vec::new(),
+            rtcp_senders: Vec::new(),
+            reported_bps: 0,
+            bad_messages: 0,
+            foreign_channels: 0,
+            is_motion_open: false,
+            is_events_open: false,
+            last_timer: None,
+            end: None,
+        }
+    }
+
+    /// Runs until the connection ends, and says why it did.
+    pub(super) async fn run(mut self) -> String {
+        loop {
+            self.turn().await;
+            if let Some(reason) = self.end.take() {
+                self.close().await;
+                return reason;
+            }
+            let deadline = self.deadline();
+            let can_send_text = self.can_send_text();
+            let input = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Input::Stop,
+                () = self.events.closed() => Input::SessionGone,
+                Some(datagram) = self.datagrams.recv() => Input::Datagram(datagram),
+                _ = self.events.reserve(), if !self.pending.is_empty() => Input::Turn,
+                () = self.shared.wake.notified() => Input::Turn,
+                Some(text) = self.texts.recv(), if can_send_text => Input::Text(text),
+                () = tokio::time::sleep_until(deadline.into()) => Input::Turn,
+            };
+            match input {
+                Input::Stop => self.end("closed by the server"),
+                Input::SessionGone => self.end("its session is gone"),
+                Input::Datagram(first) => {
+                    self.receive(first);
+                    for _ in 1..MAX_DATAGRAMS_PER_TURN {
+                        let Ok(datagram) = self.datagrams.try_recv() else { break };
+                        self.receive(datagram);
+                    }
+                }
+                Input::Text(text) => self.send_text(text),
+                Input::Turn => {}
+            }
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.shared.is_connected.load(Ordering::Relaxed)
+    }
+
+    /// The first reason stays.
+    fn end(&mut self, reason: &str) {
+        self.end.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// When the loop has to turn again if nothing comes.
+    fn deadline(&mut self) -> Instant {
+        let mut deadline = Instant::now() + CONNECT_TIMEOUT;
+        if let Some(timer) = self.engine.connection.poll_timeout() {
+            let earliest = self.last_timer.map_or(timer, |last| timer.max(last + MIN_TIMER_INTERVAL));
+            deadline = deadline.min(earliest);
+        }
+        if !self.packets.is_empty() {
+            deadline = deadline.min(self.next_burst);
+        }
+        if !self.is_connected() {
+            deadline = deadline.min(self.connect_deadline);
+        }
+        deadline
+    }
+
+    async fn turn(&mut self) {
+        let now = Instant::now();
+        if self.engine.connection.poll_timeout().is_some_and(|timer| timer <= now)
+            && self.last_timer.is_none_or(|last| now.saturating_duration_since(last) >= MIN_TIMER_INTERVAL)
+        {
+            self.last_timer = Some(now);
+            if let Err(error) = self.engine.connection.handle_timeout(now) {
+                tracing::debug!(%error, "a timer of the connection failed");
+            }
+        }
+        if !self.is_connected() && now >= self.connect_deadline {
+            self.end("it did not connect in time");
+        }
+        self.send_video(now);
+        for _ in 0..MAX_DRAINS_PER_TURN {
+            self.take_events();
+            self.take_messages();
+            if !self.transmit().await {
+                break;
+            }
+        }
+        if self.is_dtls_closed() {
+            self.end("the viewer closed the connection");
+        }
+        self.report();
+    }
+
+    /// Gives the engine the next burst of the frame that is going out, or begins the next frame.
+    fn send_video(&mut self, now: Instant) {
+        if !self.is_connected() {
+            return;
+        }
+        loop {
+            if self.packets.is_empty() {
+                let Some(frame) = self.shared.next_frame() else { return };
+                match self.packetizer.packetize(&frame) {
+                    Ok(packets) => self.packets.extend(packets),
+                    Err(error) => tracing::debug!(%error, "an access unit could not be packetized"),
+                }
+                self.burst_packets = self.packets.len().div_ceil(MAX_BURSTS).max(MIN_BURST_PACKETS);
+            } else if now < self.next_burst {
+                return;
+            }
+            let burst = self.burst_packets.min(self.packets.len());
+            for packet in self.packets.drain(..burst) {
+                let message = RTCMessage::RtpPacket(self.engine.track_id.clone(), packet);
+                if let Err(error) = self.engine.connection.handle_write(TaggedRTCMessage { now, message }) {
+                    tracing::debug!(%error, "a packet was not taken by the connection");
+                }
+            }
+            if !self.packets.is_empty() {
+                self.next_burst = now + BURST_INTERVAL;
+                return;
+            }
+        }
+    }
+
+    fn receive(&mut self, datagram: Datagram) {
+        let Datagram { at, local, remote, bytes } = datagram;
+        match kind(&bytes) {
+            // Each address that a check comes from stays in the engine, so there are only so many.
+            Kind::Stun if !self.addresses.contains(&remote) => {
+                if self.addresses.len() >= MAX_PEER_ADDRESSES {
+                    return;
+                }
+                self.addresses.push(remote);
+            }
+            Kind::Rtcp => {
+                let Some(sender) = bytes.get(4..8).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()) else {
+                    return;
+                };
+                if !self.rtcp_senders.contains(&sender) {
+                    if self.rtcp_senders.len() >= MAX_RTCP_SENDERS {
+                        return;
+                    }
+                    self.rtcp_senders.push(sender);
+                }
+            }
+            _ => {}
+        }
+        let transport = TransportContext {
+            local_addr: local,
+            peer_addr: remote,
+            transport_protocol: TransportProtocol::UDP,
+            ecn: None,
+        };
+        let message = TaggedBytesMut { now: at, transport, message: bytes };
+        if let Err(error) = self.engine.connection.handle_read(message) {
+            tracing::debug!(%remote, %error, "a datagram was refused");
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.engine.connection.poll_event() {
+            match event {
+                RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => self.on_state(state),
+                RTCPeerConnectionEvent::OnDataChannel(event) => self.on_data_channel(&event),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_state(&mut self, state: RTCPeerConnectionState) {
+        match state {
+            RTCPeerConnectionState::Connected if !self.is_connected() => {
+                self.registration.gate().open();
+                self.shared.is_connected.store(true, Ordering::Relaxed);
+                self.pending.push_back(PeerEvent::Connected);
+            }
+            RTCPeerConnectionState::Failed if self.is_connected() => {
+                self.end("the viewer is not there any more");
+            }
+            RTCPeerConnectionState::Failed => self.end("no connection could be made"),
+            RTCPeerConnectionState::Closed => self.end("the viewer closed the connection"),
+            _ => {}
+        }
+    }
+
+    fn on_data_channel(&mut self, event: &RTCDataChannelEvent) {
+        match event {
+            RTCDataChannelEvent::OnOpen(id) => {
+                let id = Some(*id);
+                if id == self.engine.motion {
+                    self.is_motion_open = true;
+                } else if id == self.engine.events {
+                    self.is_events_open = true;
+                } else {
+                    self.foreign_channels = self.foreign_channels.saturating_add(1);
+                    if self.foreign_channels > MAX_FOREIGN_CHANNELS {
+                        self.end("the viewer opened too many data channels");
+                    }
+                }
+                let is_open = self.is_motion_open && self.is_events_open;
+                if is_open && !self.shared.are_channels_open.swap(true, Ordering::Relaxed) {
+                    self.pending.push_back(PeerEvent::ChannelsOpen);
+                }
+            }
+            RTCDataChannelEvent::OnClose(id)
+                if Some(*id) == self.engine.motion || Some(*id) == self.engine.events =>
+            {
+                self.shared.are_channels_open.store(false, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands texts to the session while it has room; what it has no room for stays in SCTP, whose window then closes.
+    fn take_messages(&mut self) {
+        // Nothing here is media; what the interceptors leave would otherwise pile up while texts wait.
+        while self.engine.connection.poll_media_read().is_some() {}
+        self.flush();
+        while self.pending.is_empty() {
+            let Some(message) = self.engine.connection.poll_read() else { return };
+            let RTCMessage::DataChannelMessage(id, message) = message.message else { continue };
+            let channel = if Some(id) == self.engine.motion {
+                Channel::Motion
+            } else if Some(id) == self.engine.events {
+                Channel::Events
+            } else {
+                continue;
+            };
+            match text(&message) {
+                Some(text) => {
+                    self.pending.push_back(PeerEvent::Text(channel, text));
+                    self.flush();
+                }
+                None => self.bad_messages = self.bad_messages.saturating_add(1),
+            }
+        }
+        if self.bad_messages >= MAX_BAD_MESSAGES {
+            self.end("the viewer sent too many messages that are no text of the protocol");
+        }
+    }
+
+    /// Gives the session what it has room for, in order.
+    fn flush(&mut self) {
+        while let Some(event) = self.pending.pop_front() {
+            match self.events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(event)) => {
+                    self.pending.push_front(event);
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => self.end("its session is gone"),
+            }
+        }
+    }
+
+    /// What the session should know; of each kind at most one waits.
+    fn report(&mut self) {
+        if !self.is_connected() {
+            return;
+        }
+        let is_wanted = self.shared.counters.keyframe_wanted.swap(false, Ordering::Relaxed);
+        let has_overflowed = self.shared.has_overflowed.swap(false, Ordering::Relaxed);
+        let waits = self.pending.iter().any(|event| matches!(event, PeerEvent::KeyframeNeeded));
+        if (is_wanted || has_overflowed) && !waits {
+            self.pending.push_back(PeerEvent::KeyframeNeeded);
+        }
+        let target_bps = self.shared.target_bps.load(Ordering::Relaxed);
+        if is_worth_reporting(self.reported_bps, target_bps) {
+            self.reported_bps = target_bps;
+            self.pending.retain(|event| !matches!(event, PeerEvent::TargetBitrate { .. }));
+            self.pending.push_back(PeerEvent::TargetBitrate { bps: target_bps });
+        }
+        self.flush();
+    }
+
+    /// Sends what the engine has for the network. Whether there was anything.
+    async fn transmit(&mut self) -> bool {
+        let mut has_sent = false;
+        while let Some(TaggedBytesMut { transport, message, .. }) = self.engine.connection.poll_write() {
+            has_sent = true;
+            // The engine answers a check with success only after it has proved that it comes from the viewer.
+            if is_binding_success(&message) {
+                self.registration.learn(transport.peer_addr);
+            }
+            self.registration.mux().send(transport.local_addr, transport.peer_addr, &message).await;
+        }
+        has_sent
+    }
+
+    fn can_send_text(&mut self) -> bool {
+        self.shared.are_channels_open.load(Ordering::Relaxed)
+            && self
+                .engine
+                .events
+                .and_then(|id| self.engine.connection.data_channel(id))
+                .is_some_and(|channel| channel.outstanding_bytes() < MAX_UNACKNOWLEDGED_TEXT_BYTES)
+    }
+
+    fn send_text(&mut self, text: String) {
+        let channel = self.engine.events.and_then(|id| self.engine.connection.data_channel(id));
+        if let Some(mut channel) = channel
+            && let Err(error) = channel.send_text(Instant::now(), text)
+        {
+            tracing::debug!(%error, "a text could not be sent");
+        }
+    }
+
+    fn is_dtls_closed(&mut self) -> bool {
+        self.is_connected()
+            && self
+                .engine
+                .connection
+                .rtp_sender(self.engine.sender)
+                .and_then(|sender| sender.transport().map(|transport| transport.state()))
+                .is_some_and(|state| {
+                    matches!(state, RTCDtlsTransportState::Closed | RTCDtlsTransportState::Failed)
+                })
+    }
+
+    /// Tells the viewer, so that it need not find out by waiting.
+    async fn close(&mut self) {
+        self.shared.is_connected.store(false, Ordering::Relaxed);
+        self.shared.are_channels_open.store(false, Ordering::Relaxed);
+        if let Err(error) = self.engine.connection.close() {
+            tracing::debug!(%error, "the connection could not be closed in order");
+        }
+        self.transmit().await;
+    }
+}
+
+/// The text of a message of the viewer protocol.
+fn text(message: &RTCDataChannelMessage) -> Option<String> {
+    let is_text = message.is_string && message.data.len() <= MAX_TEXT_BYTES;
+    is_text.then(|| std::str::from_utf8(&message.data).ok().map(str::to_owned)).flatten()
+}
+
+/// A STUN success response to a binding request (RFC 8489, section 5).
+fn is_binding_success(datagram: &[u8]) -> bool {
+    datagram.starts_with(&[1, 1])
+}
