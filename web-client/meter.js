@@ -42,8 +42,10 @@ export class Meter {
     /** What this measurement has gathered; a new connection begins anew. */
     #account = new Account();
     #pings = 0;
-    #pingTimer = 0;
-    #periodTimer = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #pingTimer;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #periodTimer;
     #frameCallback = 0;
 
     /** Called with every picture whose two accounts were joined. @type {((frame: MeasuredFrame) => void) | null} */

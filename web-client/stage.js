@@ -19,7 +19,8 @@ export class Stage {
     #video;
     /** @type {InputState} */
     #input;
-    #resizeTimer = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #resizeTimer;
 
     /** Called when the place has had a new size for a moment. @type {((size: Size) => void) | null} */
     onResize = null;

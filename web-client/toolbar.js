@@ -11,7 +11,8 @@ const IDLE_MS = 2_500;
  * @param {HTMLElement} toolbar
  */
 export function hideWhenIdle(page, toolbar) {
-    let timer = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
     const wake = () => {
         page.classList.remove('idle');
         clearTimeout(timer);

@@ -39,7 +39,8 @@ export class Connection {
     #candidatesEnded = false;
     #isPatching = false;
     #isClosed = false;
-    #disconnectedTimer = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #disconnectedTimer;
 
     /**
      * @param {string} endpoint  the session's WHEP endpoint
