@@ -1,0 +1,143 @@
+//! The machine's GPU: opening it, keeping it polled, and compiling shaders where their nesting cannot hurt.
+//!
+//! Nothing here knows scenes or wasm. What a scene may do with the GPU is decided in [`host::webgpu`](crate::host::webgpu).
+
+mod poll;
+mod shader_compiler;
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use renderer_protocol::AdapterInfo;
+
+pub use self::poll::Poller;
+pub use self::shader_compiler::{
+    CompileError, MAX_SHADER_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
+};
+
+/// What to draw with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The best Vulkan adapter of the machine; a software rasteriser if there is no other.
+    Vulkan,
+    /// An adapter that draws nothing, to measure everything else.
+    Noop,
+}
+
+/// Why no GPU could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// There is no driver.
+    #[error(
+        "no Vulkan adapter was found: install a Vulkan driver (the software one is in Debian's and Ubuntu's package mesa-vulkan-drivers)"
+    )]
+    NoAdapter,
+    /// A thread could not be started.
+    #[error("the thread {name} could not be started: {source}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// An opened adapter, from which any number of devices can be asked.
+pub struct Gpu {
+    instance: wgpu::Instance,
+    adapter: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+    compiler: ShaderCompiler,
+}
+
+impl Gpu {
+    /// Opens the best adapter of `backend`: hardware before software, discrete before integrated.
+    ///
+    /// The environment has no say: wgpu's `WGPU_*` variables can switch protections off, and so they are not read.
+    pub fn open(backend: Backend) -> Result<Arc<Self>, GpuError> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = match backend {
+            Backend::Vulkan => wgpu::Backends::VULKAN,
+            Backend::Noop => wgpu::Backends::NOOP,
+        };
+        // Indirect arguments are a scene's, so they are checked; the feature set is WebGPU's, so that a scene that runs here runs
+        // elsewhere; and timestamps are nanoseconds, as WebGPU says.
+        descriptor.flags = wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL
+            | wgpu::InstanceFlags::STRICT_WEBGPU_COMPLIANCE
+            | wgpu::InstanceFlags::AUTOMATIC_TIMESTAMP_NORMALIZATION;
+        descriptor.backend_options.noop.enable = backend == Backend::Noop;
+        let backends = descriptor.backends;
+        let instance = wgpu::Instance::new(descriptor);
+        // Without a browser in between, wgpu's futures are ready when they are made.
+        let adapters = instance.enumerate_adapters(backends).now_or_never().unwrap_or_default();
+        let adapter = adapters
+            .into_iter()
+            .min_by_key(|adapter| rank(adapter.get_info().device_type))
+            .ok_or(GpuError::NoAdapter)?;
+        let info = adapter.get_info();
+        Ok(Arc::new(Self { instance, adapter, info, compiler: ShaderCompiler::start()? }))
+    }
+
+    /// What was opened, for people.
+    pub fn info(&self) -> AdapterInfo {
+        let driver = match (self.info.driver.as_str(), self.info.driver_info.as_str()) {
+            (driver, "") => driver.to_owned(),
+            ("", info) => info.to_owned(),
+            (driver, info) => format!("{driver} {info}"),
+        };
+        AdapterInfo { name: self.info.name.clone(), driver, is_cpu: self.is_cpu() }
+    }
+
+    /// True for a software rasteriser: what costs a GPU little then costs the same cores that the scene and the encoder need.
+    pub fn is_cpu(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The instance that the adapter is of.
+    pub fn instance(&self) -> &wgpu::Instance {
+        &self.instance
+    }
+
+    /// The adapter, to ask for devices.
+    pub fn adapter(&self) -> &wgpu::Adapter {
+        &self.adapter
+    }
+
+    /// All that the driver says about itself.
+    pub fn wgpu_info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// Where shaders and pipelines are compiled.
+    pub fn compiler(&self) -> &ShaderCompiler {
+        &self.compiler
+    }
+}
+
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_a_vulkan_adapter_and_it_has_a_name() {
+        let gpu = Gpu::open(Backend::Vulkan).unwrap();
+        assert!(!gpu.info().name.is_empty());
+        assert!(!gpu.info().driver.is_empty());
+    }
+
+    #[test]
+    fn hardware_is_preferred_to_software() {
+        assert!(rank(wgpu::DeviceType::DiscreteGpu) < rank(wgpu::DeviceType::IntegratedGpu));
+        assert!(rank(wgpu::DeviceType::Other) < rank(wgpu::DeviceType::Cpu));
+    }
+}

@@ -1,0 +1,211 @@
+//! The thread on which shaders and pipelines are compiled.
+//!
+//! naga recurses as deep as an expression nests, and overflowing a stack ends the process: 7 KB of valid WGSL are enough for the
+//! stack of a host call. So all of naga runs on one thread with a large stack, on sources of bounded size. It also recurses when
+//! a module is dropped, which may happen on any thread, once for each nested block: so blocks may nest only so far.
+
+use std::sync::mpsc;
+
+use futures::channel::oneshot;
+
+use super::GpuError;
+
+/// The largest shader source. A large engine's über-shader has some 100 KB.
+pub const MAX_SHADER_BYTES: usize = 256 * 1024;
+
+/// How deep blocks may nest, an `else if` counting as inside of the one before. naga's blocks are dropped recursively, with
+/// some hundred bytes of stack for each, on stacks of 1.5 MiB.
+pub const MAX_SHADER_NESTING: usize = 1000;
+
+/// 50,000 terms of one sum were compiled on this much; a source of [`MAX_SHADER_BYTES`] has up to 131,000, so four times it.
+/// It is address space, not memory, until it is used.
+const STACK_BYTES: usize = 256 * 1024 * 1024;
+
+/// Asynchronous pipelines that may wait; whoever asks for more waits until there is room.
+const QUEUE_LENGTH: usize = 16;
+
+const THREAD_NAME: &str = "shader-compiler";
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The compiler died at the work that it was given. The next work finds it alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the shader compiler failed")]
+pub struct CompileError;
+
+/// A handle to the thread; it ends when the handle is dropped and its work is done.
+pub struct ShaderCompiler {
+    jobs: mpsc::SyncSender<Job>,
+}
+
+impl ShaderCompiler {
+    pub(super) fn start() -> Result<Self, GpuError> {
+        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE_LENGTH);
+        std::thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                for job in queue {
+                    // A panic inside of naga is one shader's failure: whoever waits for the job sees its sender dropped.
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+                }
+            })
+            .map_err(|source| GpuError::Thread { name: THREAD_NAME, source })?;
+        Ok(Self { jobs })
+    }
+
+    /// Does `work` on the thread, after all that was asked before, and waits for it.
+    pub fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, CompileError> {
+        let (done, result) = mpsc::sync_channel(1);
+        self.give(Box::new(move || {
+            // The caller waits below.
+            let _ = done.send(work());
+        }));
+        result.recv().map_err(|mpsc::RecvError| CompileError)
+    }
+
+    /// Does `work` on the thread, and lets the caller wait when and as it likes.
+    pub fn start_work<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> oneshot::Receiver<R> {
+        let (done, result) = oneshot::channel();
+        self.give(Box::new(move || {
+            // Nobody waits any longer: then nobody misses the result.
+            let _ = done.send(work());
+        }));
+        result
+    }
+
+    fn give(&self, job: Job) {
+        // A thread that is gone drops the job, and with it the sender that its caller waits for.
+        let _ = self.jobs.send(job);
+    }
+}
+
+/// Refuses a source that is too large or nests too deep to be compiled safely. The text is for the scene's author.
+pub fn check_source(source: &str) -> Result<(), String> {
+    if source.len() > MAX_SHADER_BYTES {
+        return Err(format!(
+            "the shader's source has {} bytes; at most {MAX_SHADER_BYTES} are accepted",
+            source.len()
+        ));
+    }
+    let nesting = nesting(source.as_bytes());
+    if nesting > MAX_SHADER_NESTING {
+        return Err(format!(
+            "the shader nests {nesting} blocks, counting each `else if` as inside of the one before; at most {MAX_SHADER_NESTING} are accepted"
+        ));
+    }
+    Ok(())
+}
+
+/// How deep blocks nest at most in WGSL, or more for text that is no WGSL. Never less: what is skipped is only what the
+/// standard skips, white space and comments.
+fn nesting(source: &[u8]) -> usize {
+    // One entry per open brace: how many `else` came before it in its chain.
+    let mut open: Vec<usize> = Vec::new();
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    // The length of the chain that the last `}` may continue.
+    let mut chain = 0_usize;
+    let mut after_else = false;
+    let mut rest = source;
+    while let [first, tail @ ..] = rest {
+        match first {
+            b'/' if tail.first() == Some(&b'/') => {
+                let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
+                rest = rest.get(end..).unwrap_or_default();
+                continue;
+            }
+            b'/' if tail.first() == Some(&b'*') => {
+                rest = after_block_comment(rest);
+                continue;
+            }
+            b'{' => {
+                open.push(chain);
+                depth = depth.saturating_add(chain).saturating_add(1);
+                deepest = deepest.max(depth);
+                (chain, after_else) = (0, false);
+            }
+            b'}' => {
+                chain = open.pop().unwrap_or(0);
+                depth = depth.saturating_sub(chain).saturating_sub(1);
+            }
+            byte if byte.is_ascii_alphanumeric() || *byte == b'_' => {
+                let end = rest
+                    .iter()
+                    .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')
+                    .unwrap_or(rest.len());
+                let (word, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+                if word == b"else" {
+                    chain = chain.saturating_add(1);
+                    after_else = true;
+                } else if !after_else {
+                    chain = 0;
+                }
+                rest = after;
+                continue;
+            }
+            _ => {}
+        }
+        rest = tail;
+    }
+    deepest
+}
+
+/// WGSL's block comments nest.
+fn after_block_comment(source: &[u8]) -> &[u8] {
+    let mut rest = source;
+    let mut depth = 0_usize;
+    while let [first, tail @ ..] = rest {
+        match (first, tail.first()) {
+            (b'/', Some(b'*')) => depth = depth.saturating_add(1),
+            (b'*', Some(b'/')) => depth = depth.saturating_sub(1),
+            _ => {
+                rest = tail;
+                continue;
+            }
+        }
+        rest = tail.get(1..).unwrap_or_default();
+        if depth == 0 {
+            break;
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_counts_blocks_and_chains_of_else_if() {
+        assert_eq!(nesting(b"fn f() { if a { b(); } if c { d(); } }"), 2);
+        assert_eq!(nesting(b"fn f() { if a {} else if b {} else if c {} else {} x(); if d {} }"), 5);
+        assert_eq!(nesting(b"fn f() { /* { /* { */ { */ } // {{{\n struct S { a: u32 }"), 1);
+    }
+
+    #[test]
+    fn an_endless_chain_of_else_if_is_refused_and_a_usual_one_is_not() {
+        let shader =
+            |arms: usize| format!("fn f(x: u32) {{ if x == 0 {{ }} {} }}", "else if x == 1 { }".repeat(arms));
+        assert!(check_source(&shader(500)).is_ok());
+        assert!(check_source(&shader(1620)).is_err());
+    }
+
+    #[test]
+    fn a_source_beyond_the_cap_is_refused() {
+        assert!(check_source(&" ".repeat(MAX_SHADER_BYTES)).is_ok());
+        assert!(check_source(&" ".repeat(MAX_SHADER_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_panic_at_one_job_leaves_the_next_one_working() {
+        let compiler = ShaderCompiler::start().unwrap();
+        assert_eq!(compiler.run(|| -> u32 { panic!("a test's panic") }), Err(CompileError));
+        assert_eq!(compiler.run(|| 7), Ok(7));
+    }
+}

@@ -1,0 +1,318 @@
+//! Buffers and their mapping (<https://www.w3.org/TR/webgpu/#buffers>).
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::channel::oneshot;
+use wasmtime::component::{Accessor, Resource};
+
+use super::bindings::wasi::webgpu::webgpu as wit;
+use super::device::Device;
+use super::{WebGpu, WebGpuCtxView};
+
+/// Where a mapped range may begin.
+const MAP_OFFSET_ALIGNMENT: u64 = 8;
+/// Of what a mapped range's length is a multiple.
+const MAP_SIZE_ALIGNMENT: u64 = 4;
+
+/// `gpu-buffer`
+pub struct Buffer {
+    pub(super) wgpu: wgpu::Buffer,
+    device: Device,
+    usage: wit::GpuBufferUsage,
+    label: String,
+    map: Arc<Mutex<MapState>>,
+}
+
+/// wgpu panics where a mapping is misused, so its state is followed here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum MapState {
+    #[default]
+    Unmapped,
+    /// Between `map-async` and its answer. `unmap` and another `map-async` may follow each other before the first answer comes,
+    /// and so answers are told apart.
+    Pending {
+        ticket: u64,
+        range: Range<u64>,
+        writable: bool,
+    },
+    Mapped {
+        range: Range<u64>,
+        writable: bool,
+    },
+}
+
+impl Buffer {
+    fn map(&self) -> MutexGuard<'_, MapState> {
+        // One assignment at a time: never half-written.
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `offset` and `size` as a range, if it is within the buffer.
+    pub(super) fn range(&self, offset: Option<u64>, size: Option<u64>) -> Option<Range<u64>> {
+        let start = offset.unwrap_or(0);
+        let size = match size {
+            Some(size) => size,
+            None => self.wgpu.size().checked_sub(start)?,
+        };
+        let end = start.checked_add(size)?;
+        (end <= self.wgpu.size()).then_some(start..end)
+    }
+
+    /// What can be read and written now.
+    fn mapped_range(
+        &self,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> Result<(Range<u64>, bool), wit::GetMappedRangeError> {
+        let refuse = |message: String| wit::GetMappedRangeError {
+            kind: wit::GetMappedRangeErrorKind::OperationError,
+            message,
+        };
+        let MapState::Mapped { range: mapped, writable } = self.map().clone() else {
+            return Err(refuse(format!("the buffer {:?} is not mapped", self.label)));
+        };
+        let range =
+            self.range(offset, size).filter(|range| range.start >= mapped.start && range.end <= mapped.end);
+        let Some(range) = range else {
+            return Err(refuse(format!(
+                "offset {offset:?} and size {size:?} are not within the mapped range {mapped:?} of the buffer {:?}",
+                self.label
+            )));
+        };
+        if !aligned(&range) {
+            return Err(refuse(format!(
+                "a mapped range begins at a multiple of {MAP_OFFSET_ALIGNMENT} and has a multiple of {MAP_SIZE_ALIGNMENT} bytes; \
+                 {range:?} does not"
+            )));
+        }
+        Ok((range, writable))
+    }
+
+    /// True if there was a mapping, or one on its way.
+    fn unmap(&self) -> bool {
+        let was = std::mem::take(&mut *self.map());
+        // wgpu answers a pending request with an error in this call, so the lock must be free.
+        if was != MapState::Unmapped {
+            self.wgpu.unmap();
+        }
+        was != MapState::Unmapped
+    }
+}
+
+fn aligned(range: &Range<u64>) -> bool {
+    range.start.is_multiple_of(MAP_OFFSET_ALIGNMENT)
+        && range.end.saturating_sub(range.start).is_multiple_of(MAP_SIZE_ALIGNMENT)
+}
+
+fn map_error(kind: wit::MapAsyncErrorKind, message: impl Into<String>) -> wit::MapAsyncError {
+    wit::MapAsyncError { kind, message: message.into() }
+}
+
+impl WebGpuCtxView<'_> {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createbuffer>
+    pub(super) fn make_buffer(
+        &mut self,
+        device: &Resource<Device>,
+        descriptor: wit::GpuBufferDescriptor,
+    ) -> wasmtime::Result<Resource<Buffer>> {
+        let device = self.table.get(device)?.clone();
+        let label = descriptor.label.unwrap_or_default();
+        let mapped = descriptor.mapped_at_creation.unwrap_or(false);
+        let wgpu = device.wgpu().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&label),
+            size: descriptor.size,
+            usage: descriptor.usage.into(),
+            mapped_at_creation: mapped,
+        });
+        let map = if mapped {
+            MapState::Mapped { range: 0..descriptor.size, writable: true }
+        } else {
+            MapState::Unmapped
+        };
+        let buffer = Buffer { wgpu, device, usage: descriptor.usage, label, map: Arc::new(Mutex::new(map)) };
+        Ok(self.table.push(buffer)?)
+    }
+
+    /// The part of `map-async` that happens at the call.
+    fn start_map(
+        &mut self,
+        this: &Resource<Buffer>,
+        mode: wit::GpuMapMode,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<Result<oneshot::Receiver<Result<(), wit::MapAsyncError>>, wit::MapAsyncError>> {
+        let buffer = self.table.get(this)?;
+        let label = &buffer.label;
+        if *buffer.map() != MapState::Unmapped {
+            let message = format!("the buffer {label:?} is mapped, or about to be");
+            buffer.device.invalid(message.clone());
+            return Ok(Err(map_error(wit::MapAsyncErrorKind::OperationError, message)));
+        }
+        let (wgpu_mode, usage) = if mode == wit::GpuMapMode::READ {
+            (wgpu::MapMode::Read, wit::GpuBufferUsage::MAP_READ)
+        } else {
+            (wgpu::MapMode::Write, wit::GpuBufferUsage::MAP_WRITE)
+        };
+        let range = buffer.range(offset, size);
+        let refusal = match &range {
+            _ if mode != wit::GpuMapMode::READ && mode != wit::GpuMapMode::WRITE => {
+                Some("a buffer is mapped either to read or to write".to_owned())
+            }
+            _ if !buffer.usage.contains(usage) => {
+                Some(format!("the usage of the buffer {label:?} lacks {usage:?}"))
+            }
+            None => Some(format!("offset {offset:?} and size {size:?} are not within the buffer {label:?}")),
+            Some(range) if !aligned(range) => Some(format!(
+                "a mapped range begins at a multiple of {MAP_OFFSET_ALIGNMENT} and has a multiple of {MAP_SIZE_ALIGNMENT} bytes; \
+                 {range:?} does not"
+            )),
+            Some(_) => None,
+        };
+        let (None, Some(range)) = (&refusal, range) else {
+            let message = refusal.unwrap_or_default();
+            buffer.device.invalid(message.clone());
+            return Ok(Err(map_error(wit::MapAsyncErrorKind::OperationError, message)));
+        };
+        let ticket = self.ctx.next_ticket();
+        let writable = wgpu_mode == wgpu::MapMode::Write;
+        *buffer.map() = MapState::Pending { ticket, range: range.clone(), writable };
+        let (done, answer) = oneshot::channel();
+        let map = Arc::clone(&buffer.map);
+        buffer.wgpu.slice(range.clone()).map_async(wgpu_mode, move |result| {
+            let mut state = map.lock().unwrap_or_else(PoisonError::into_inner);
+            let still_wanted =
+                matches!(*state, MapState::Pending { ticket: pending, .. } if pending == ticket);
+            let answer = match result {
+                Ok(()) if still_wanted => {
+                    *state = MapState::Mapped { range, writable };
+                    Ok(())
+                }
+                Err(_) if still_wanted => {
+                    *state = MapState::Unmapped;
+                    Err(map_error(wit::MapAsyncErrorKind::OperationError, "the buffer could not be mapped"))
+                }
+                _ => Err(map_error(
+                    wit::MapAsyncErrorKind::AbortError,
+                    "the buffer was unmapped or destroyed before it was mapped",
+                )),
+            };
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(answer);
+        });
+        buffer.device.poll_soon();
+        Ok(Ok(answer))
+    }
+}
+
+impl<T: 'static> wit::HostGpuBufferWithStore<T> for WebGpu {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpubuffer-mapasync>
+    async fn map_async(
+        accessor: &Accessor<T, Self>,
+        this: Resource<Buffer>,
+        mode: wit::GpuMapMode,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<Result<(), wit::MapAsyncError>> {
+        let started = accessor.with(|mut access| access.get().start_map(&this, mode, offset, size))?;
+        match started {
+            Err(error) => Ok(Err(error)),
+            Ok(answer) => Ok(answer.await.unwrap_or_else(|oneshot::Canceled| {
+                Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost"))
+            })),
+        }
+    }
+}
+
+impl wit::HostGpuBuffer for WebGpuCtxView<'_> {
+    fn size(&mut self, this: Resource<Buffer>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&this)?.wgpu.size())
+    }
+
+    fn usage(&mut self, this: Resource<Buffer>) -> wasmtime::Result<wit::GpuBufferUsage> {
+        Ok(self.table.get(&this)?.usage)
+    }
+
+    fn map_state(&mut self, this: Resource<Buffer>) -> wasmtime::Result<wit::GpuBufferMapState> {
+        Ok(match *self.table.get(&this)?.map() {
+            MapState::Unmapped => wit::GpuBufferMapState::Unmapped,
+            MapState::Pending { .. } => wit::GpuBufferMapState::Pending,
+            MapState::Mapped { .. } => wit::GpuBufferMapState::Mapped,
+        })
+    }
+
+    fn get_mapped_range_get_with_copy(
+        &mut self,
+        this: Resource<Buffer>,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<Result<Vec<u8>, wit::GetMappedRangeError>> {
+        let buffer = self.table.get(&this)?;
+        let range = match buffer.mapped_range(offset, size) {
+            Ok((range, _)) => range,
+            Err(error) => return Ok(Err(error)),
+        };
+        if range.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        Ok(match buffer.wgpu.slice(range).get_mapped_range() {
+            Ok(view) => Ok(view.to_vec()),
+            Err(error) => Err(unmapped(&error)),
+        })
+    }
+
+    fn get_mapped_range_set_with_copy(
+        &mut self,
+        this: Resource<Buffer>,
+        data: Vec<u8>,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<Result<(), wit::GetMappedRangeError>> {
+        let buffer = self.table.get(&this)?;
+        let (range, writable) = match buffer.mapped_range(offset, size) {
+            Ok(mapped) => mapped,
+            Err(error) => return Ok(Err(error)),
+        };
+        let length = usize::try_from(range.end.saturating_sub(range.start))?;
+        if data.len() > length {
+            return Ok(Err(wit::GetMappedRangeError {
+                kind: wit::GetMappedRangeErrorKind::RangeError,
+                message: format!("{} bytes do not fit into the {length} of the range", data.len()),
+            }));
+        }
+        // What is written to a range that is mapped to read never reaches the buffer.
+        if data.is_empty() || !writable {
+            return Ok(Ok(()));
+        }
+        Ok(match buffer.wgpu.slice(range).get_mapped_range_mut() {
+            Ok(mut view) => {
+                view.slice(..data.len()).copy_from_slice(&data);
+                Ok(())
+            }
+            Err(error) => Err(unmapped(&error)),
+        })
+    }
+
+    fn unmap(&mut self, this: Resource<Buffer>) -> wasmtime::Result<Result<(), wit::UnmapError>> {
+        self.table.get(&this)?.unmap();
+        Ok(Ok(()))
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gpubuffer-destroy>
+    fn destroy(&mut self, this: Resource<Buffer>) -> wasmtime::Result<()> {
+        let buffer = self.table.get(&this)?;
+        buffer.unmap();
+        buffer.wgpu.destroy();
+        Ok(())
+    }
+
+    super::object_base!(Buffer);
+}
+
+/// wgpu has no memory for an invalid buffer, or one whose device is lost, even if it is mapped by the rules.
+fn unmapped(error: &wgpu::MapRangeError) -> wit::GetMappedRangeError {
+    wit::GetMappedRangeError {
+        kind: wit::GetMappedRangeErrorKind::OperationError,
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,398 @@
+//! Command encoders and command buffers (<https://www.w3.org/TR/webgpu/#command-encoding>), and the rule that an encoder is
+//! locked while a pass of it is open.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmtime::component::Resource;
+
+use super::bindings::wasi::webgpu::webgpu as wit;
+use super::device::Device;
+use super::textures::SurfaceTextureLife;
+use super::{WebGpuCtxView, convert};
+
+/// `gpu-command-encoder`
+pub struct CommandEncoder {
+    recording: Recording,
+    label: String,
+}
+
+/// `gpu-command-buffer`
+pub struct CommandBuffer {
+    /// `None` if it is invalid or was submitted.
+    wgpu: Option<wgpu::CommandBuffer>,
+    lives: Vec<SurfaceTextureLife>,
+    label: String,
+}
+
+impl CommandBuffer {
+    /// What can be submitted, once.
+    pub(super) fn take(&mut self) -> Result<wgpu::CommandBuffer, String> {
+        let expired = self.lives.iter().any(SurfaceTextureLife::is_expired);
+        match self.wgpu.take() {
+            None => Err(format!("the command buffer {:?} is invalid or was submitted before", self.label)),
+            Some(_) if expired => Err(format!(
+                "the command buffer {:?} uses a texture of a surface that was presented, replaced or destroyed",
+                self.label
+            )),
+            Some(buffer) => Ok(buffer),
+        }
+    }
+}
+
+/// What an encoder and its passes share. The lock is taken where passes begin and end, and not by what is recorded in them.
+#[derive(Clone)]
+pub(super) struct Recording {
+    device: Device,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    state: State,
+    /// The first error; it is reported by `finish`, as the standard says.
+    error: Option<String>,
+    lives: Vec<SurfaceTextureLife>,
+}
+
+enum State {
+    Open(wgpu::CommandEncoder),
+    /// A pass is open.
+    Locked(wgpu::CommandEncoder),
+    Ended,
+}
+
+impl Recording {
+    fn new(device: Device, encoder: wgpu::CommandEncoder) -> Self {
+        let inner = Inner { state: State::Open(encoder), error: None, lives: Vec::new() };
+        Self { device, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // The encoder's own state survives what panics while it records: it is then finished with an error.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error of something recorded: the encoder is invalid, and `finish` says why.
+    pub(super) fn fail(&self, message: impl Into<String>) {
+        let mut inner = self.inner();
+        if inner.error.is_none() {
+            inner.error = Some(message.into());
+        }
+    }
+
+    /// Records with the encoder if it is open, and else makes the error that the standard asks for.
+    fn record<R>(&self, command: impl FnOnce(&mut wgpu::CommandEncoder) -> R) -> Option<R> {
+        let mut inner = self.inner();
+        match &mut inner.state {
+            State::Open(encoder) => Some(command(encoder)),
+            State::Locked(_) => {
+                drop(inner);
+                self.fail("the encoder was used while a pass of it was open");
+                None
+            }
+            State::Ended => {
+                drop(inner);
+                self.device.invalid("the encoder was used after it was finished");
+                None
+            }
+        }
+    }
+
+    /// Begins a pass, which locks the encoder. `None` makes a pass that records nothing.
+    pub(super) fn begin<P>(&self, pass: impl FnOnce(&mut wgpu::CommandEncoder) -> P) -> Option<P> {
+        let pass = self.record(pass)?;
+        let mut inner = self.inner();
+        inner.state = match std::mem::replace(&mut inner.state, State::Ended) {
+            State::Open(encoder) => State::Locked(encoder),
+            other => other,
+        };
+        Some(pass)
+    }
+
+    /// The open pass has ended.
+    pub(super) fn unlock(&self) {
+        let mut inner = self.inner();
+        inner.state = match std::mem::replace(&mut inner.state, State::Ended) {
+            State::Locked(encoder) => State::Open(encoder),
+            other => other,
+        };
+    }
+
+    /// What is recorded uses the texture of a surface.
+    pub(super) fn uses(&self, life: Option<&SurfaceTextureLife>) {
+        if let Some(life) = life {
+            self.inner().lives.push(life.clone());
+        }
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gpucommandencoder-finish>
+    fn finish(&self, label: String) -> CommandBuffer {
+        let (state, error, lives) = {
+            let mut inner = self.inner();
+            let state = std::mem::replace(&mut inner.state, State::Ended);
+            (state, inner.error.take(), std::mem::take(&mut inner.lives))
+        };
+        let invalid = |message: String| {
+            self.device.invalid(message);
+            None
+        };
+        let wgpu = match (state, error) {
+            (State::Ended, _) => invalid("the encoder was finished before".to_owned()),
+            (_, Some(message)) => invalid(message),
+            (State::Locked(_), None) => {
+                invalid("the encoder was finished while a pass of it was open".to_owned())
+            }
+            (State::Open(encoder), None) => Some(encoder.finish()),
+        };
+        CommandBuffer { wgpu, lives, label }
+    }
+}
+
+/// A pass, of either kind. The cell is borrowed for one recorded command, which calls nobody back.
+pub(super) enum PassState<P> {
+    Recording(P),
+    /// Its encoder could not begin it, and knows why.
+    Inert,
+    Ended,
+}
+
+impl<P> PassState<P> {
+    pub(super) fn new(pass: Option<P>) -> Self {
+        pass.map_or(Self::Inert, Self::Recording)
+    }
+
+    /// Records a command in the pass.
+    pub(super) fn record(&mut self, recording: &Recording, command: impl FnOnce(&mut P)) {
+        match self {
+            Self::Recording(pass) => command(pass),
+            Self::Inert => {}
+            Self::Ended => recording.device.invalid("a pass was used after its end"),
+        }
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gpurenderpassencoder-end>
+    pub(super) fn end(&mut self, recording: &Recording) {
+        match std::mem::replace(self, Self::Ended) {
+            Self::Recording(pass) => {
+                // wgpu ends a pass when it is dropped, and wants its encoder then.
+                drop(pass);
+                recording.unlock();
+            }
+            Self::Inert => {}
+            Self::Ended => recording.device.invalid("a pass was ended twice"),
+        }
+    }
+}
+
+impl WebGpuCtxView<'_> {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createcommandencoder>
+    pub(super) fn make_command_encoder(
+        &mut self,
+        device: &Resource<Device>,
+        descriptor: Option<wit::GpuCommandEncoderDescriptor>,
+    ) -> wasmtime::Result<Resource<CommandEncoder>> {
+        let device = self.table.get(device)?.clone();
+        let label = descriptor.and_then(|descriptor| descriptor.label).unwrap_or_default();
+        let encoder =
+            device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&label) });
+        Ok(self.table.push(CommandEncoder { recording: Recording::new(device, encoder), label })?)
+    }
+
+    pub(super) fn recording(&self, encoder: &Resource<CommandEncoder>) -> wasmtime::Result<Recording> {
+        Ok(self.table.get(encoder)?.recording.clone())
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dictdef-gputexelcopytextureinfo>, and how long it may be used.
+    pub(super) fn texture_copy(
+        &self,
+        info: &wit::GpuTexelCopyTextureInfo,
+    ) -> wasmtime::Result<(wgpu::TexelCopyTextureInfo<'_>, Option<&SurfaceTextureLife>)> {
+        let texture = self.table.get(&info.texture)?;
+        let copy = wgpu::TexelCopyTextureInfo {
+            texture: &texture.wgpu,
+            mip_level: info.mip_level.unwrap_or(0),
+            origin: convert::origin(info.origin),
+            aspect: info.aspect.map_or(wgpu::TextureAspect::All, Into::into),
+        };
+        Ok((copy, texture.life.as_ref()))
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dictdef-gputexelcopybufferinfo>
+    fn buffer_copy(
+        &self,
+        info: &wit::GpuTexelCopyBufferInfo,
+    ) -> wasmtime::Result<wgpu::TexelCopyBufferInfo<'_>> {
+        Ok(wgpu::TexelCopyBufferInfo {
+            buffer: &self.table.get(&info.buffer)?.wgpu,
+            layout: convert::texel_layout(info.offset, info.bytes_per_row, info.rows_per_image),
+        })
+    }
+}
+
+impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
+    fn begin_render_pass(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        descriptor: wit::GpuRenderPassDescriptor,
+    ) -> wasmtime::Result<Resource<super::render_passes::RenderPass>> {
+        self.make_render_pass(&this, descriptor)
+    }
+
+    fn begin_compute_pass(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        descriptor: Option<wit::GpuComputePassDescriptor>,
+    ) -> wasmtime::Result<Resource<super::compute_passes::ComputePass>> {
+        self.make_compute_pass(&this, descriptor)
+    }
+
+    fn copy_buffer_to_buffer(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        source: Resource<super::buffers::Buffer>,
+        source_offset: Option<u64>,
+        destination: Resource<super::buffers::Buffer>,
+        destination_offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<()> {
+        let source = &self.table.get(&source)?.wgpu;
+        let destination = &self.table.get(&destination)?.wgpu;
+        self.table.get(&this)?.recording.record(|encoder| {
+            encoder.copy_buffer_to_buffer(
+                source,
+                source_offset.unwrap_or(0),
+                destination,
+                destination_offset.unwrap_or(0),
+                size,
+            );
+        });
+        Ok(())
+    }
+
+    fn copy_buffer_to_texture(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        source: wit::GpuTexelCopyBufferInfo,
+        destination: wit::GpuTexelCopyTextureInfo,
+        copy_size: wit::GpuExtent3D,
+    ) -> wasmtime::Result<()> {
+        let source = self.buffer_copy(&source)?;
+        let (destination, life) = self.texture_copy(&destination)?;
+        let recording = &self.table.get(&this)?.recording;
+        recording.uses(life);
+        recording.record(|encoder| {
+            encoder.copy_buffer_to_texture(source, destination, convert::extent(copy_size));
+        });
+        Ok(())
+    }
+
+    fn copy_texture_to_buffer(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        source: wit::GpuTexelCopyTextureInfo,
+        destination: wit::GpuTexelCopyBufferInfo,
+        copy_size: wit::GpuExtent3D,
+    ) -> wasmtime::Result<()> {
+        let (source, life) = self.texture_copy(&source)?;
+        let destination = self.buffer_copy(&destination)?;
+        let recording = &self.table.get(&this)?.recording;
+        recording.uses(life);
+        recording.record(|encoder| {
+            encoder.copy_texture_to_buffer(source, destination, convert::extent(copy_size));
+        });
+        Ok(())
+    }
+
+    fn copy_texture_to_texture(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        source: wit::GpuTexelCopyTextureInfo,
+        destination: wit::GpuTexelCopyTextureInfo,
+        copy_size: wit::GpuExtent3D,
+    ) -> wasmtime::Result<()> {
+        let (source, source_life) = self.texture_copy(&source)?;
+        let (destination, destination_life) = self.texture_copy(&destination)?;
+        let recording = &self.table.get(&this)?.recording;
+        recording.uses(source_life);
+        recording.uses(destination_life);
+        recording.record(|encoder| {
+            encoder.copy_texture_to_texture(source, destination, convert::extent(copy_size));
+        });
+        Ok(())
+    }
+
+    fn clear_buffer(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        buffer: Resource<super::buffers::Buffer>,
+        offset: Option<u64>,
+        size: Option<u64>,
+    ) -> wasmtime::Result<()> {
+        let buffer = &self.table.get(&buffer)?.wgpu;
+        self.table
+            .get(&this)?
+            .recording
+            .record(|encoder| encoder.clear_buffer(buffer, offset.unwrap_or(0), size));
+        Ok(())
+    }
+
+    fn resolve_query_set(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        query_set: Resource<super::queries::QuerySet>,
+        first_query: u32,
+        query_count: u32,
+        destination: Resource<super::buffers::Buffer>,
+        destination_offset: u64,
+    ) -> wasmtime::Result<()> {
+        let recording = &self.table.get(&this)?.recording;
+        let Some(end) = first_query.checked_add(query_count) else {
+            recording.fail(format!("queries {first_query} and {query_count} more are beyond any query set"));
+            return Ok(());
+        };
+        let query_set = &self.table.get(&query_set)?.wgpu;
+        let destination = &self.table.get(&destination)?.wgpu;
+        recording.record(|encoder| {
+            encoder.resolve_query_set(query_set, first_query..end, destination, destination_offset);
+        });
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        descriptor: Option<wit::GpuCommandBufferDescriptor>,
+    ) -> wasmtime::Result<Resource<CommandBuffer>> {
+        let label = descriptor.and_then(|descriptor| descriptor.label).unwrap_or_default();
+        let buffer = self.table.get(&this)?.recording.finish(label);
+        Ok(self.table.push(buffer)?)
+    }
+
+    fn push_debug_group(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        group_label: String,
+    ) -> wasmtime::Result<()> {
+        self.table.get(&this)?.recording.record(|encoder| encoder.push_debug_group(&group_label));
+        Ok(())
+    }
+
+    fn pop_debug_group(&mut self, this: Resource<CommandEncoder>) -> wasmtime::Result<()> {
+        self.table.get(&this)?.recording.record(wgpu::CommandEncoder::pop_debug_group);
+        Ok(())
+    }
+
+    fn insert_debug_marker(
+        &mut self,
+        this: Resource<CommandEncoder>,
+        marker_label: String,
+    ) -> wasmtime::Result<()> {
+        self.table.get(&this)?.recording.record(|encoder| encoder.insert_debug_marker(&marker_label));
+        Ok(())
+    }
+
+    super::object_base!(CommandEncoder);
+}
+
+impl wit::HostGpuCommandBuffer for WebGpuCtxView<'_> {
+    super::object_base!(CommandBuffer);
+}

@@ -1,0 +1,451 @@
+//! Devices: what they are, how they are lost, their error scopes (<https://www.w3.org/TR/webgpu/#devices>). What a device
+//! creates is in the chapter of the created thing.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Access, Accessor, FutureProducer, FutureReader, Resource, StreamReader};
+
+use super::adapter::{AdapterInfo, SupportedFeatures, SupportedLimits};
+use super::bind_groups::{BindGroup, BindGroupLayout, PipelineLayout};
+use super::bindings::wasi::webgpu::webgpu as wit;
+use super::buffers::Buffer;
+use super::bundles::RenderBundleEncoder;
+use super::command_encoding::CommandEncoder;
+use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrors};
+use super::pipelines::{ComputePipeline, RenderPipeline};
+use super::queries::QuerySet;
+use super::queues::Queue;
+use super::samplers::Sampler;
+use super::shaders::ShaderModule;
+use super::textures::Texture;
+use super::{Log, WebGpu, WebGpuCtxView};
+use crate::gpu::{Gpu, Poller};
+
+/// Why a device ended.
+#[derive(Clone, Debug)]
+pub struct LostInfo {
+    reason: wit::GpuDeviceLostReason,
+    message: String,
+}
+
+/// `gpu-device`; a cheap handle, and all handles are one device.
+#[derive(Clone)]
+pub struct Device {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    gpu: Arc<Gpu>,
+    wgpu: wgpu::Device,
+    queue: wgpu::Queue,
+    errors: Arc<ErrorSink>,
+    lost: Arc<watch::Sender<Option<LostInfo>>>,
+    poller: Poller,
+    label: Mutex<String>,
+    queue_label: Mutex<String>,
+}
+
+impl Device {
+    /// Opens a device of `gpu`; the error is for the scene's author. This takes as long as the driver takes: 10 to 200 ms.
+    pub(super) fn open(
+        gpu: Arc<Gpu>,
+        required_features: wgpu::Features,
+        required_limits: wgpu::Limits,
+        labels: (String, String),
+        log: Log,
+    ) -> Result<Self, String> {
+        let (label, queue_label) = labels;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some(label.as_str()),
+            required_features,
+            required_limits,
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::default(),
+            trace: wgpu::Trace::Off,
+        };
+        // Without a browser in between, wgpu's futures are ready when they are made.
+        let (wgpu, queue) = gpu
+            .adapter()
+            .request_device(&descriptor)
+            .now_or_never()
+            .ok_or("the driver did not answer")?
+            .map_err(|error| error.to_string())?;
+        let errors = Arc::new(ErrorSink::new(log));
+        let sink = Arc::clone(&errors);
+        // Without this handler wgpu panics at the first wrong call.
+        wgpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.report(error.into())));
+        let lost = Arc::new(watch::Sender::new(None));
+        let (sink, sender) = (Arc::clone(&errors), Arc::clone(&lost));
+        wgpu.set_device_lost_callback(move |reason, message| {
+            let reason = match reason {
+                wgpu::DeviceLostReason::Unknown => wit::GpuDeviceLostReason::Unknown,
+                wgpu::DeviceLostReason::Destroyed => wit::GpuDeviceLostReason::Destroyed,
+            };
+            lose(&sink, &sender, LostInfo { reason, message });
+        });
+        let poller = Poller::start(wgpu.clone()).map_err(|error| error.to_string())?;
+        let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
+        Ok(Self { shared: Arc::new(Shared { gpu, wgpu, queue, errors, lost, poller, label, queue_label }) })
+    }
+
+    /// The wgpu device. Errors of calls to it arrive in the scene's error scopes, so make none with it that are not the scene's.
+    pub fn wgpu(&self) -> &wgpu::Device {
+        &self.shared.wgpu
+    }
+
+    /// The wgpu queue of the device.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    /// Raises an error as WebGPU does: to the innermost error scope of its kind, or else as an uncaptured error.
+    pub fn report(&self, kind: ErrorKind, message: impl Into<String>) {
+        self.shared.errors.report(GpuError::new(kind, message));
+    }
+
+    /// A validation error, raised by [`Device::report`].
+    pub(super) fn invalid(&self, message: impl Into<String>) {
+        self.report(ErrorKind::Validation, message);
+    }
+
+    /// Reports `message` and makes an invalid object: by `make`, which asks wgpu for what it must refuse, unheard.
+    pub(super) fn make_invalid<R>(
+        &self,
+        message: impl Into<String>,
+        make: impl FnOnce(&wgpu::Device) -> R,
+    ) -> R {
+        let object = self.unheard(make).0;
+        self.invalid(message);
+        object
+    }
+
+    /// Makes calls whose error is not for the scene's error scopes, and returns the error too.
+    ///
+    /// wgpu keeps these scopes by thread, so `calls` must stay on this one.
+    pub(super) fn unheard<R>(&self, calls: impl FnOnce(&wgpu::Device) -> R) -> (R, Option<GpuError>) {
+        capture(&self.shared.wgpu, calls)
+    }
+
+    /// Makes sure that what was registered for the end of work that is submitted will be called.
+    pub(super) fn poll_soon(&self) {
+        self.shared.poller.wake();
+    }
+
+    pub(super) fn gpu(&self) -> &Arc<Gpu> {
+        &self.shared.gpu
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.shared.lost.borrow().is_some()
+    }
+
+    pub(super) fn queue_label(&self) -> &Mutex<String> {
+        &self.shared.queue_label
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>
+    fn destroy(&self) {
+        let info = LostInfo {
+            reason: wit::GpuDeviceLostReason::Destroyed,
+            message: "the device was destroyed by its owner".to_owned(),
+        };
+        lose(&self.shared.errors, &self.shared.lost, info);
+        self.shared.wgpu.destroy();
+    }
+}
+
+/// The body of [`Device::unheard`], for threads that have only the wgpu device.
+pub(super) fn capture<R>(
+    device: &wgpu::Device,
+    calls: impl FnOnce(&wgpu::Device) -> R,
+) -> (R, Option<GpuError>) {
+    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal]
+        .map(|filter| device.push_error_scope(filter));
+    let made = calls(device);
+    let mut first = None;
+    // Scopes are popped in the reverse of their order. wgpu's native scopes are ready at once.
+    for scope in scopes.into_iter().rev() {
+        if let Some(error) = scope.pop().now_or_never().flatten() {
+            first = Some(error.into());
+        }
+    }
+    (made, first)
+}
+
+/// The first loss counts.
+fn lose(errors: &ErrorSink, lost: &watch::Sender<Option<LostInfo>>, info: LostInfo) {
+    errors.lose();
+    lost.send_if_modified(|slot| {
+        let first = slot.is_none();
+        slot.get_or_insert(info);
+        first
+    });
+}
+
+fn locked(label: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
+    // A label that a panic left behind is still a label.
+    label.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A copy of a label that handles share.
+pub(super) fn label_of(label: &Mutex<String>) -> String {
+    locked(label).clone()
+}
+
+/// Changes a label that handles share.
+pub(super) fn relabel(label: &Mutex<String>, to: String) {
+    *locked(label) = to;
+}
+
+/// The host's end of `lost`'s future.
+struct LostFuture<T: 'static> {
+    info: BoxFuture<'static, Option<LostInfo>>,
+    view: fn(&mut T) -> WebGpuCtxView<'_>,
+}
+
+impl<T: 'static> FutureProducer<T> for LostFuture<T> {
+    type Item = Resource<LostInfo>;
+
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut store: StoreContextMut<T>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<Option<Self::Item>>> {
+        match self.info.poll_unpin(cx) {
+            Poll::Ready(Some(info)) => Poll::Ready(Ok(Some((self.view)(store.data_mut()).table.push(info)?))),
+            // A device that nobody has any longer is never lost.
+            Poll::Ready(None) | Poll::Pending if finish => Poll::Ready(Ok(None)),
+            Poll::Ready(None) => {
+                self.info = futures::future::pending().boxed();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
+    async fn create_compute_pipeline_async(
+        accessor: &Accessor<T, Self>,
+        this: Resource<Device>,
+        descriptor: wit::GpuComputePipelineDescriptor,
+    ) -> wasmtime::Result<Result<Resource<ComputePipeline>, wit::CreatePipelineError>> {
+        let work = accessor.with(|mut access| access.get().start_compute_pipeline(&this, descriptor))?;
+        match work.await {
+            Ok(pipeline) => accessor.with(|mut access| Ok(Ok(access.get().table.push(pipeline)?))),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn create_render_pipeline_async(
+        accessor: &Accessor<T, Self>,
+        this: Resource<Device>,
+        descriptor: wit::GpuRenderPipelineDescriptor,
+    ) -> wasmtime::Result<Result<Resource<RenderPipeline>, wit::CreatePipelineError>> {
+        let work = accessor.with(|mut access| access.get().start_render_pipeline(&this, descriptor))?;
+        match work.await {
+            Ok(pipeline) => accessor.with(|mut access| Ok(Ok(access.get().table.push(pipeline)?))),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn lost(
+        mut host: Access<T, Self>,
+        this: Resource<Device>,
+    ) -> wasmtime::Result<FutureReader<Resource<LostInfo>>> {
+        let mut lost = host.get().table.get(&this)?.shared.lost.subscribe();
+        let info = async move { lost.wait_for(Option::is_some).await.ok().and_then(|info| info.clone()) };
+        let view = host.getter();
+        FutureReader::new(host, LostFuture { info: info.boxed(), view })
+    }
+
+    async fn pop_error_scope(
+        accessor: &Accessor<T, Self>,
+        this: Resource<Device>,
+    ) -> wasmtime::Result<Result<Option<Resource<GpuError>>, wit::PopErrorScopeError>> {
+        // All errors are known when the call returns that made them, so there is nothing to wait for.
+        accessor.with(|mut access| {
+            let view = access.get();
+            let device = view.table.get(&this)?;
+            let Some(error) = device.shared.errors.pop_scope() else {
+                return Ok(Err(wit::PopErrorScopeError {
+                    kind: wit::PopErrorScopeErrorKind::OperationError,
+                    message: "no error scope is open".to_owned(),
+                }));
+            };
+            // A lost device has no errors.
+            let error = error.filter(|_| !device.is_lost());
+            Ok(Ok(error.map(|error| view.table.push(error)).transpose()?))
+        })
+    }
+
+    fn on_uncaptured_error(
+        mut host: Access<T, Self>,
+        this: Resource<Device>,
+    ) -> wasmtime::Result<StreamReader<Resource<GpuError>>> {
+        let errors = host.get().table.get(&this)?.shared.errors.stream()?;
+        let view = host.getter();
+        StreamReader::new(host, UncapturedErrors::new(errors, view))
+    }
+}
+
+impl wit::HostGpuDevice for WebGpuCtxView<'_> {
+    fn features(&mut self, this: Resource<Device>) -> wasmtime::Result<Resource<SupportedFeatures>> {
+        let features = SupportedFeatures(self.table.get(&this)?.wgpu().features());
+        Ok(self.table.push(features)?)
+    }
+
+    fn limits(&mut self, this: Resource<Device>) -> wasmtime::Result<Resource<SupportedLimits>> {
+        let limits = SupportedLimits(Box::new(self.table.get(&this)?.wgpu().limits()));
+        Ok(self.table.push(limits)?)
+    }
+
+    fn adapter_info(&mut self, this: Resource<Device>) -> wasmtime::Result<Resource<AdapterInfo>> {
+        let info = AdapterInfo::of(self.table.get(&this)?.gpu());
+        Ok(self.table.push(info)?)
+    }
+
+    fn queue(&mut self, this: Resource<Device>) -> wasmtime::Result<Resource<Queue>> {
+        let queue = Queue { device: self.table.get(&this)?.clone() };
+        Ok(self.table.push(queue)?)
+    }
+
+    fn destroy(&mut self, this: Resource<Device>) -> wasmtime::Result<()> {
+        self.table.get(&this)?.destroy();
+        Ok(())
+    }
+
+    fn create_buffer(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuBufferDescriptor,
+    ) -> wasmtime::Result<Resource<Buffer>> {
+        self.make_buffer(&this, descriptor)
+    }
+
+    fn create_texture(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuTextureDescriptor,
+    ) -> wasmtime::Result<Resource<Texture>> {
+        self.make_texture(&this, descriptor)
+    }
+
+    fn create_sampler(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: Option<wit::GpuSamplerDescriptor>,
+    ) -> wasmtime::Result<Resource<Sampler>> {
+        self.make_sampler(&this, descriptor)
+    }
+
+    fn create_bind_group_layout(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuBindGroupLayoutDescriptor,
+    ) -> wasmtime::Result<Resource<BindGroupLayout>> {
+        self.make_bind_group_layout(&this, descriptor)
+    }
+
+    fn create_pipeline_layout(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuPipelineLayoutDescriptor,
+    ) -> wasmtime::Result<Resource<PipelineLayout>> {
+        self.make_pipeline_layout(&this, descriptor)
+    }
+
+    fn create_bind_group(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuBindGroupDescriptor,
+    ) -> wasmtime::Result<Resource<BindGroup>> {
+        self.make_bind_group(&this, descriptor)
+    }
+
+    fn create_shader_module(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuShaderModuleDescriptor,
+    ) -> wasmtime::Result<Resource<ShaderModule>> {
+        self.make_shader_module(&this, descriptor)
+    }
+
+    fn create_compute_pipeline(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuComputePipelineDescriptor,
+    ) -> wasmtime::Result<Resource<ComputePipeline>> {
+        self.make_compute_pipeline(&this, descriptor)
+    }
+
+    fn create_render_pipeline(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuRenderPipelineDescriptor,
+    ) -> wasmtime::Result<Resource<RenderPipeline>> {
+        self.make_render_pipeline(&this, descriptor)
+    }
+
+    fn create_command_encoder(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: Option<wit::GpuCommandEncoderDescriptor>,
+    ) -> wasmtime::Result<Resource<CommandEncoder>> {
+        self.make_command_encoder(&this, descriptor)
+    }
+
+    fn create_render_bundle_encoder(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuRenderBundleEncoderDescriptor,
+    ) -> wasmtime::Result<Resource<RenderBundleEncoder>> {
+        self.make_render_bundle_encoder(&this, descriptor)
+    }
+
+    fn create_query_set(
+        &mut self,
+        this: Resource<Device>,
+        descriptor: wit::GpuQuerySetDescriptor,
+    ) -> wasmtime::Result<Result<Resource<QuerySet>, wit::CreateQuerySetError>> {
+        self.make_query_set(&this, descriptor)
+    }
+
+    fn label(&mut self, this: Resource<Device>) -> wasmtime::Result<String> {
+        Ok(label_of(&self.table.get(&this)?.shared.label))
+    }
+
+    fn set_label(&mut self, this: Resource<Device>, label: String) -> wasmtime::Result<()> {
+        relabel(&self.table.get(&this)?.shared.label, label);
+        Ok(())
+    }
+
+    fn push_error_scope(
+        &mut self,
+        this: Resource<Device>,
+        filter: wit::GpuErrorFilter,
+    ) -> wasmtime::Result<()> {
+        Ok(self.table.get(&this)?.shared.errors.push_scope(filter.into())?)
+    }
+
+    super::drop_entry!(Device);
+}
+
+impl wit::HostGpuDeviceLostInfo for WebGpuCtxView<'_> {
+    fn reason(&mut self, this: Resource<LostInfo>) -> wasmtime::Result<wit::GpuDeviceLostReason> {
+        Ok(self.table.get(&this)?.reason)
+    }
+
+    fn message(&mut self, this: Resource<LostInfo>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&this)?.message.clone())
+    }
+
+    super::drop_entry!(LostInfo);
+}

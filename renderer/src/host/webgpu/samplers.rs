@@ -1,0 +1,60 @@
+//! Samplers (<https://www.w3.org/TR/webgpu/#samplers>).
+
+use wasmtime::component::Resource;
+
+use super::WebGpuCtxView;
+use super::bindings::wasi::webgpu::webgpu as wit;
+use super::device::Device;
+
+/// `gpu-sampler`
+pub struct Sampler {
+    pub(super) wgpu: wgpu::Sampler,
+    label: String,
+}
+
+impl WebGpuCtxView<'_> {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createsampler>
+    pub(super) fn make_sampler(
+        &mut self,
+        device: &Resource<Device>,
+        descriptor: Option<wit::GpuSamplerDescriptor>,
+    ) -> wasmtime::Result<Resource<Sampler>> {
+        let device = self.table.get(device)?;
+        let sampler = match descriptor {
+            None => Sampler {
+                wgpu: device.wgpu().create_sampler(&wgpu::SamplerDescriptor::default()),
+                label: String::new(),
+            },
+            Some(descriptor) => {
+                let label = descriptor.label.unwrap_or_default();
+                let address = |mode: Option<wit::GpuAddressMode>| {
+                    mode.map_or(wgpu::AddressMode::ClampToEdge, Into::into)
+                };
+                let filter =
+                    |mode: Option<wit::GpuFilterMode>| mode.map_or(wgpu::FilterMode::Nearest, Into::into);
+                let wgpu = device.wgpu().create_sampler(&wgpu::SamplerDescriptor {
+                    label: Some(&label),
+                    address_mode_u: address(descriptor.address_mode_u),
+                    address_mode_v: address(descriptor.address_mode_v),
+                    address_mode_w: address(descriptor.address_mode_w),
+                    mag_filter: filter(descriptor.mag_filter),
+                    min_filter: filter(descriptor.min_filter),
+                    mipmap_filter: descriptor
+                        .mipmap_filter
+                        .map_or(wgpu::MipmapFilterMode::Nearest, Into::into),
+                    lod_min_clamp: descriptor.lod_min_clamp.unwrap_or(0.0),
+                    lod_max_clamp: descriptor.lod_max_clamp.unwrap_or(32.0),
+                    compare: descriptor.compare.map(Into::into),
+                    anisotropy_clamp: descriptor.max_anisotropy.unwrap_or(1),
+                    border_color: None,
+                });
+                Sampler { wgpu, label }
+            }
+        };
+        Ok(self.table.push(sampler)?)
+    }
+}
+
+impl wit::HostGpuSampler for WebGpuCtxView<'_> {
+    super::object_base!(Sampler);
+}

@@ -1,0 +1,227 @@
+//! Textures and their views (<https://www.w3.org/TR/webgpu/#textures>).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::component::Resource;
+
+use super::bindings::wasi::webgpu::webgpu as wit;
+use super::device::Device;
+use super::{WebGpuCtxView, convert};
+
+/// `gpu-texture`
+pub struct Texture {
+    pub(super) wgpu: wgpu::Texture,
+    device: Device,
+    label: String,
+    format: wit::GpuTextureFormat,
+    usage: wit::GpuTextureUsage,
+    binding_view_dimension: Option<wit::GpuTextureViewDimension>,
+    pub(super) life: Option<SurfaceTextureLife>,
+}
+
+/// How long a scene may draw to the texture of a surface. Clones speak of the same texture.
+///
+/// Work that uses the texture as an attachment or in a copy fails validation when it is submitted after the end.
+#[derive(Clone, Debug, Default)]
+pub struct SurfaceTextureLife {
+    expired: Arc<AtomicBool>,
+}
+
+impl SurfaceTextureLife {
+    /// From now on the scene may no longer use the texture.
+    pub fn expire(&self) {
+        self.expired.store(true, Ordering::Release);
+    }
+
+    /// True after [`SurfaceTextureLife::expire`], and after the scene destroyed the texture.
+    pub fn is_expired(&self) -> bool {
+        self.expired.load(Ordering::Acquire)
+    }
+}
+
+impl Texture {
+    /// A texture of a surface's ring. The scene can use it like one of its own until it destroys it, or until its
+    /// [`life`](Texture::surface_life) expires; the ring's texture itself is not destroyed then, because others still read it.
+    ///
+    /// `None` if the texture's format is not one of the standard's.
+    pub fn from_surface(device: &Device, texture: wgpu::Texture, label: impl Into<String>) -> Option<Self> {
+        let format = convert::standard_format(texture.format())?;
+        let mut usage = wit::GpuTextureUsage::empty();
+        for (theirs, ours) in [
+            (wgpu::TextureUsages::COPY_SRC, wit::GpuTextureUsage::COPY_SRC),
+            (wgpu::TextureUsages::COPY_DST, wit::GpuTextureUsage::COPY_DST),
+            (wgpu::TextureUsages::TEXTURE_BINDING, wit::GpuTextureUsage::TEXTURE_BINDING),
+            (wgpu::TextureUsages::STORAGE_BINDING, wit::GpuTextureUsage::STORAGE_BINDING),
+            (wgpu::TextureUsages::RENDER_ATTACHMENT, wit::GpuTextureUsage::RENDER_ATTACHMENT),
+        ] {
+            if texture.usage().contains(theirs) {
+                usage |= ours;
+            }
+        }
+        Some(Self {
+            wgpu: texture,
+            device: device.clone(),
+            label: label.into(),
+            format,
+            usage,
+            binding_view_dimension: None,
+            life: Some(SurfaceTextureLife::default()),
+        })
+    }
+
+    /// The life of a surface's texture; `None` for a texture of the scene's own.
+    pub fn surface_life(&self) -> Option<&SurfaceTextureLife> {
+        self.life.as_ref()
+    }
+}
+
+/// `gpu-texture-view`
+pub struct TextureView {
+    pub(super) wgpu: wgpu::TextureView,
+    label: String,
+    /// The format that the view shows, for attachments.
+    pub(super) format: wgpu::TextureFormat,
+    pub(super) life: Option<SurfaceTextureLife>,
+}
+
+impl WebGpuCtxView<'_> {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createtexture>
+    pub(super) fn make_texture(
+        &mut self,
+        device: &Resource<Device>,
+        descriptor: wit::GpuTextureDescriptor,
+    ) -> wasmtime::Result<Resource<Texture>> {
+        let device = self.table.get(device)?.clone();
+        let label = descriptor.label.unwrap_or_default();
+        let view_formats: Vec<wgpu::TextureFormat> =
+            descriptor.view_formats.unwrap_or_default().into_iter().map(Into::into).collect();
+        let wgpu = device.wgpu().create_texture(&wgpu::TextureDescriptor {
+            label: Some(&label),
+            size: convert::extent(descriptor.size),
+            mip_level_count: descriptor.mip_level_count.unwrap_or(1),
+            sample_count: descriptor.sample_count.unwrap_or(1),
+            dimension: descriptor.dimension.map_or(wgpu::TextureDimension::D2, Into::into),
+            format: descriptor.format.into(),
+            usage: descriptor.usage.into(),
+            view_formats: &view_formats,
+        });
+        Ok(self.table.push(Texture {
+            wgpu,
+            device,
+            label,
+            format: descriptor.format,
+            usage: descriptor.usage,
+            binding_view_dimension: descriptor.texture_binding_view_dimension,
+            life: None,
+        })?)
+    }
+}
+
+impl wit::HostGpuTexture for WebGpuCtxView<'_> {
+    /// <https://www.w3.org/TR/webgpu/#dom-gputexture-createview>
+    fn create_view(
+        &mut self,
+        this: Resource<Texture>,
+        descriptor: Option<wit::GpuTextureViewDescriptor>,
+    ) -> wasmtime::Result<Resource<TextureView>> {
+        let texture = self.table.get(&this)?;
+        let view = match descriptor {
+            None => TextureView {
+                wgpu: texture.wgpu.create_view(&wgpu::TextureViewDescriptor::default()),
+                label: String::new(),
+                format: texture.wgpu.format(),
+                life: texture.life.clone(),
+            },
+            Some(descriptor) => {
+                let label = descriptor.label.unwrap_or_default();
+                let aspect = descriptor.aspect.map_or(wgpu::TextureAspect::All, Into::into);
+                let format = descriptor.format.map(wgpu::TextureFormat::from);
+                let wanted = wgpu::TextureViewDescriptor {
+                    label: Some(&label),
+                    format,
+                    dimension: descriptor.dimension.map(Into::into),
+                    // No usage at all means those of the texture.
+                    usage: descriptor
+                        .usage
+                        .filter(|usage| *usage != wit::GpuTextureUsage::empty())
+                        .map(Into::into),
+                    aspect,
+                    base_mip_level: descriptor.base_mip_level.unwrap_or(0),
+                    mip_level_count: descriptor.mip_level_count,
+                    base_array_layer: descriptor.base_array_layer.unwrap_or(0),
+                    array_layer_count: descriptor.array_layer_count,
+                };
+                let wgpu = if descriptor.swizzle.is_none_or(|swizzle| swizzle == "rgba") {
+                    texture.wgpu.create_view(&wanted)
+                } else {
+                    let refused = wgpu::TextureViewDescriptor { mip_level_count: Some(0), ..wanted };
+                    let message = "texture-component-swizzle is not enabled on this device";
+                    texture.device.make_invalid(message, |_| texture.wgpu.create_view(&refused))
+                };
+                let of_aspect = || texture.wgpu.format().aspect_specific_format(aspect);
+                let format = format.or_else(of_aspect).unwrap_or_else(|| texture.wgpu.format());
+                TextureView { wgpu, label, format, life: texture.life.clone() }
+            }
+        };
+        Ok(self.table.push(view)?)
+    }
+
+    fn destroy(&mut self, this: Resource<Texture>) -> wasmtime::Result<()> {
+        let texture = self.table.get(&this)?;
+        match &texture.life {
+            Some(life) => life.expire(),
+            None => texture.wgpu.destroy(),
+        }
+        Ok(())
+    }
+
+    fn width(&mut self, this: Resource<Texture>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.wgpu.width())
+    }
+
+    fn height(&mut self, this: Resource<Texture>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.wgpu.height())
+    }
+
+    fn depth_or_array_layers(&mut self, this: Resource<Texture>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.wgpu.depth_or_array_layers())
+    }
+
+    fn mip_level_count(&mut self, this: Resource<Texture>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.wgpu.mip_level_count())
+    }
+
+    fn sample_count(&mut self, this: Resource<Texture>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.wgpu.sample_count())
+    }
+
+    fn dimension(&mut self, this: Resource<Texture>) -> wasmtime::Result<wit::GpuTextureDimension> {
+        Ok(match self.table.get(&this)?.wgpu.dimension() {
+            wgpu::TextureDimension::D1 => wit::GpuTextureDimension::D1,
+            wgpu::TextureDimension::D2 => wit::GpuTextureDimension::D2,
+            wgpu::TextureDimension::D3 => wit::GpuTextureDimension::D3,
+        })
+    }
+
+    fn format(&mut self, this: Resource<Texture>) -> wasmtime::Result<wit::GpuTextureFormat> {
+        Ok(self.table.get(&this)?.format)
+    }
+
+    fn usage(&mut self, this: Resource<Texture>) -> wasmtime::Result<wit::GpuTextureUsage> {
+        Ok(self.table.get(&this)?.usage)
+    }
+
+    fn texture_binding_view_dimension(
+        &mut self,
+        this: Resource<Texture>,
+    ) -> wasmtime::Result<Option<wit::GpuTextureViewDimension>> {
+        Ok(self.table.get(&this)?.binding_view_dimension)
+    }
+
+    super::object_base!(Texture);
+}
+
+impl wit::HostGpuTextureView for WebGpuCtxView<'_> {
+    super::object_base!(TextureView);
+}
