@@ -2,5 +2,10 @@
 //!
 //! A frame flows `scene` → `host` → `frame` → `encode`; [`worker`] joins them to the broker, and nothing here knows the network.
 
+pub mod bench;
+pub mod encode;
+pub mod frame;
 pub mod gpu;
 pub mod host;
+pub mod scene;
+pub mod worker;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FrameSize, InputEvent, OutOfRange, input};
+use crate::{FrameSize, InputEvent, OutOfRange};
 
 /// Slower than this no rate control works; faster than this no browser presents.
 pub const FRAME_RATE_RANGE_HZ: std::ops::RangeInclusive<u32> = 1..=120;
@@ -71,7 +71,7 @@ impl ToWorker {
                     let value = format!("{} events", events.len());
                     return Err(OutOfRange { field: "input.events", value, allowed: "256 events" });
                 }
-                events.iter().try_for_each(input::InputEvent::check)
+                events.iter().try_for_each(InputEvent::check)
             }
             Self::SetBitrate { bitrate_bps } => bitrate(*bitrate_bps),
             Self::Resize(_) | Self::RequestKeyframe | Self::SetWatched(_) | Self::Ping { .. } | Self::Stop => Ok(()),

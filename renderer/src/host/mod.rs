@@ -1,16 +1,26 @@
-//! What a scene may import: one folder for each package of interfaces.
+//! What a scene may import, one folder per WIT package.
 //!
-//! A call that is wrong by its standard's rules is answered as the standard says. Where there is no such answer, it traps with one
-//! of the errors below, and the session ends with the [`SceneFault`](renderer_protocol::SceneFault) of the same name.
+//! Each package follows one pattern: a context in the store's data, a view trait that borrows it together with the resource table, and
+//! `add_to_linker`. Everything that is not offered here does not exist for a scene.
 
+mod events;
+mod keys;
+pub mod scene;
+pub mod surface;
+pub mod wasi;
 pub mod webgpu;
+mod window;
 
-/// The trap of a call to something that this host does not offer.
+pub use window::{Tick, Window};
+
+/// A scene called a function of an offered interface that this host does not implement. It reaches the guest as a trap, and the
+/// session's end as [`SceneFault::NotOffered`](renderer_protocol::SceneFault::NotOffered).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not offered by this host")]
 pub struct NotOffered(pub &'static str);
 
-/// The trap of a call that would keep more than a scene may.
+/// The trap of a call that would keep more than a scene may. It becomes the session's end as
+/// [`SceneFault::Limit`](renderer_protocol::SceneFault::Limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a scene may have at most {limit} {what}")]
 pub struct OverLimit {

@@ -9,7 +9,8 @@ use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::{WebGpuCtxView, convert};
 
-/// `gpu-texture`
+/// `gpu-texture`; clones are handles of the same texture.
+#[derive(Clone)]
 pub struct Texture {
     pub(super) wgpu: wgpu::Texture,
     device: Device,

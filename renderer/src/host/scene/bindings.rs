@@ -1,0 +1,14 @@
+//! The generated side of `scenecast:scene`.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "scenecast:scene/imports",
+    require_store_data_send: true,
+    imports: {
+        "scenecast:scene/input.events": store | trappable,
+        default: trappable,
+    },
+    with: {
+        "wasi-gfx:surface/surface": crate::host::surface::bindings::wasi_gfx::surface::surface,
+    },
+});

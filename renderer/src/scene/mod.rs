@@ -1,0 +1,15 @@
+//! A scene component: check it, compile it, run it.
+//!
+//! Owns the engine, the linker, the store and its limits. What the imports do is [`crate::host`]'s.
+
+mod check;
+mod compile;
+mod engine;
+mod linker;
+mod run;
+mod store;
+
+pub use check::Refusal;
+pub use compile::{CompileError, MAX_SCENE_BYTES, compile};
+pub use run::{Run, Scene};
+pub use store::{Progress, SceneContext};

@@ -1,0 +1,121 @@
+//! Instantiates a scene and calls its entry point.
+
+use std::{path::Path, pin::pin};
+
+use renderer_protocol::{EndReason, SceneFault};
+use wasmtime::{
+    Engine, Store,
+    component::{Component, TypedFunc},
+};
+
+use super::{
+    check::{self, Entry},
+    compile,
+    engine::engine,
+    linker::linker,
+    store::{EPOCH_MS, Progress, SceneContext, SceneState, fault},
+};
+
+/// A loaded scene, ready to be run once.
+pub struct Scene {
+    engine: Engine,
+    component: Component,
+    entry: Entry,
+}
+
+/// A scene's run, and the two ways to look at it from outside.
+pub struct Run {
+    store: Store<SceneState>,
+    scene: Scene,
+    progress: Progress,
+}
+
+enum EntryFunc {
+    Start(TypedFunc<(), ()>),
+    Run(TypedFunc<(), (Result<(), ()>,)>),
+}
+
+impl Scene {
+    /// Loads what the compiler process left in the cache.
+    pub fn load(artifact: &Path) -> wasmtime::Result<Self> {
+        let engine = engine()?;
+        let component = compile::load(&engine, artifact)?;
+        let entry = check::entry(&engine, &component)?;
+        Ok(Self { engine, component, entry })
+    }
+
+    /// Gives it everything that it needs.
+    pub fn prepare(self, context: SceneContext) -> Run {
+        let progress = Progress::default();
+        let store = SceneState::store(&self.engine, context, &progress);
+        Run { store, scene: self, progress }
+    }
+}
+
+impl Run {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Advances the scene's deadline by one epoch; to be called every [`Run::EPOCH_MS`] from another thread than the scene's.
+    pub fn epoch(&self) -> impl Fn() + Send + Sync + 'static {
+        let engine = self.scene.engine.clone();
+        move || engine.increment_epoch()
+    }
+
+    /// Milliseconds between epochs.
+    pub const EPOCH_MS: u32 = EPOCH_MS;
+
+    /// Runs the scene until it ends; `started` is called before its first instruction. The store dies with the scene, whatever
+    /// the end was.
+    pub async fn run(self, started: impl FnOnce()) -> EndReason {
+        let Self { mut store, scene, progress } = self;
+        let func = match instantiate(&mut store, &scene).await {
+            Ok(func) => func,
+            Err(error) => return EndReason::Scene(unrunnable(&error)),
+        };
+        started();
+        let called = {
+            let mut call = pin!(store.run_concurrent(async |accessor| match &func {
+                EntryFunc::Start(func) => func.call_concurrent(accessor, ()).await.map(|()| Ok(())),
+                EntryFunc::Run(func) => func.call_concurrent(accessor, ()).await.map(|(result,)| result),
+            }));
+            std::future::poll_fn(|context| {
+                progress.begin_turn();
+                let polled = call.as_mut().poll(context);
+                progress.end_turn();
+                polled
+            })
+            .await
+        };
+        match called.and_then(|ended| ended) {
+            Ok(Ok(())) => EndReason::Finished,
+            Ok(Err(())) => EndReason::Scene(SceneFault::ReturnedError),
+            Err(error) => EndReason::Scene(fault(&error)),
+        }
+    }
+}
+
+async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::Result<EntryFunc> {
+    let instance = linker(&scene.engine)?.instantiate_async(&mut *store, &scene.component).await?;
+    Ok(match scene.entry {
+        Entry::Start => EntryFunc::Start(instance.get_typed_func(&mut *store, "start")?),
+        Entry::Run => {
+            let ty = scene.component.component_type();
+            let name = ty.exports(&scene.engine).map(|(name, _)| name).find(|name| check::is_cli_run(name));
+            let interface = name.and_then(|name| instance.get_export_index(&mut *store, None, name));
+            let index = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"));
+            let index = index.ok_or_else(|| wasmtime::format_err!("the export `wasi:cli/run` has no function `run`"))?;
+            EntryFunc::Run(instance.get_typed_func(&mut *store, index)?)
+        }
+    })
+}
+
+/// An error of instantiation: the scene's own start code may trap, everything else means that it does not fit.
+fn unrunnable(error: &wasmtime::Error) -> SceneFault {
+    match fault(error) {
+        SceneFault::Trap(message) if error.downcast_ref::<wasmtime::Trap>().is_none() => SceneFault::Unrunnable(message),
+        fault => fault,
+    }
+}

@@ -1,0 +1,240 @@
+//! What a running scene owns, and its limits.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use wasmtime::{Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::IoView;
+
+use crate::{
+    frame::{FrameClock, Presenter},
+    gpu::Gpu,
+    host::{
+        self, OverLimit, Window,
+        scene::WindowView,
+        surface::{SurfaceCtx, SurfaceCtxView, SurfaceView},
+        wasi::LogSink,
+        webgpu::{WebGpuCtx, WebGpuCtxView, WebGpuView},
+    },
+};
+
+/// A scene's linear memories together. The gallery's scenes use a few megabytes, a Python guest 60.
+const MEMORY_BYTES: usize = 256 << 20;
+/// Elements of a table: function pointers of a large program.
+const TABLE_ELEMENTS: usize = 100_000;
+/// Instances, tables and memories of a component with its adapters.
+const INSTANCES: usize = 64;
+/// Resource handles: buffers, views, events. wasmtime's default is 100,000.
+const TABLE_HANDLES: usize = 100_000;
+/// What one call may carry in lists and strings: a 4K texture upload, once.
+const HOSTCALL_FUEL: usize = 64 << 20;
+/// The time after which a computing guest lets the host's own tasks run.
+pub(crate) const EPOCH_MS: u32 = 50;
+/// The longest that a guest computes without waiting for anything.
+const BUSY_LIMIT_MS: u32 = 1_000;
+
+/// Everything that a scene is given.
+pub struct SceneContext {
+    /// The GPU that its devices come from.
+    pub gpu: Arc<Gpu>,
+    /// Where it draws, and where its input comes from.
+    pub window: Window,
+    /// Where its pictures go.
+    pub presenter: Presenter,
+    /// Its time.
+    pub clock: FrameClock,
+    /// Its randomness.
+    pub seed: u64,
+    /// Its output.
+    pub log: LogSink,
+}
+
+/// How far a scene is, for whoever watches from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    turns: AtomicU64,
+    in_turn: AtomicBool,
+    /// Epochs that passed since the guest last waited for something.
+    busy_epochs: AtomicU32,
+    /// The guest's turn ended by an epoch, rather than by waiting.
+    interrupted: AtomicBool,
+}
+
+impl Progress {
+    /// The number of the turn that the scene's thread is in, `None` while it waits. A thread that computes without end still comes to
+    /// its next turn, at every epoch; one that is stuck in a driver does not.
+    pub fn turn(&self) -> Option<u64> {
+        self.0.in_turn.load(Ordering::Acquire).then(|| self.0.turns.load(Ordering::Relaxed))
+    }
+
+    /// The executor gives the scene a turn.
+    pub(crate) fn begin_turn(&self) {
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
+        self.0.in_turn.store(true, Ordering::Release);
+    }
+
+    /// The turn is over.
+    pub(crate) fn end_turn(&self) {
+        self.0.in_turn.store(false, Ordering::Release);
+        if !self.0.interrupted.swap(false, Ordering::Relaxed) {
+            self.0.busy_epochs.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// An epoch ended while the guest computed; returns for how long it has.
+    fn interrupt(&self) -> u32 {
+        self.0.interrupted.store(true, Ordering::Relaxed);
+        let epochs = self.0.busy_epochs.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        epochs.saturating_mul(EPOCH_MS)
+    }
+}
+
+/// The guest computed for [`BUSY_LIMIT_MS`] without waiting for anything.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the scene computed for {ran_ms} ms without yielding")]
+pub(crate) struct Unresponsive {
+    pub(crate) ran_ms: u32,
+}
+
+/// The store's data.
+pub(crate) struct SceneState {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    webgpu: WebGpuCtx,
+    surface: SurfaceCtx,
+    limits: Limits,
+}
+
+impl SceneState {
+    /// A store with its limits set.
+    pub(crate) fn store(engine: &Engine, context: SceneContext, progress: &Progress) -> Store<Self> {
+        let SceneContext { gpu, window, presenter, clock, seed, log } = context;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(TABLE_HANDLES);
+        let uncaptured = host::wasi::webgpu_log(&log);
+        let state = Self {
+            table,
+            wasi: host::wasi::context(&clock, seed, &log),
+            webgpu: WebGpuCtx::new(gpu, uncaptured),
+            surface: SurfaceCtx::new(window, presenter, clock),
+            limits: Limits::default(),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_epoch_deadline(1);
+        let progress = progress.clone();
+        store.epoch_deadline_callback(move |_| {
+            let ran_ms = progress.interrupt();
+            if ran_ms > BUSY_LIMIT_MS { Err(Unresponsive { ran_ms }.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+        });
+        store
+    }
+}
+
+/// Counts memory over all memories of the store, which `StoreLimits` does for each alone.
+struct Limits {
+    each: StoreLimits,
+    memory_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let each = StoreLimitsBuilder::new()
+            .memory_size(MEMORY_BYTES)
+            .table_elements(TABLE_ELEMENTS)
+            .instances(INSTANCES)
+            .tables(INSTANCES)
+            .memories(INSTANCES)
+            .build();
+        Self { each, memory_bytes: 0 }
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let others = self.memory_bytes.saturating_sub(current);
+        let Some(total) = others.checked_add(desired).filter(|total| *total <= MEMORY_BYTES) else { return Ok(false) };
+        let allowed = self.each.memory_growing(current, desired, maximum)?;
+        if allowed {
+            self.memory_bytes = total;
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.each.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.each.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.each.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.each.memories()
+    }
+}
+
+impl IoView for SceneState {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+impl WasiView for SceneState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WebGpuView for SceneState {
+    fn webgpu(&mut self) -> WebGpuCtxView<'_> {
+        WebGpuCtxView { ctx: &mut self.webgpu, table: &mut self.table }
+    }
+}
+
+impl SurfaceView for SceneState {
+    fn surface(&mut self) -> SurfaceCtxView<'_> {
+        SurfaceCtxView { ctx: &mut self.surface, table: &mut self.table }
+    }
+}
+
+impl WindowView for SceneState {
+    fn window(&mut self) -> &mut Window {
+        self.surface.window()
+    }
+}
+
+/// Turns an error of the runtime into the fault that a viewer is shown.
+pub(crate) fn fault(error: &wasmtime::Error) -> renderer_protocol::SceneFault {
+    use renderer_protocol::SceneFault;
+    if let Some(error) = error.downcast_ref::<Unresponsive>() {
+        return SceneFault::Unresponsive { ran_ms: error.ran_ms };
+    }
+    if let Some(host::NotOffered(function)) = error.downcast_ref() {
+        return SceneFault::NotOffered((*function).to_owned());
+    }
+    if let Some(over) = error.downcast_ref::<OverLimit>() {
+        return SceneFault::Limit(over.to_string());
+    }
+    SceneFault::Trap(shortened(&format!("{error:#}")))
+}
+
+/// A message with a long backtrace, cut to what a page shows.
+fn shortened(message: &str) -> String {
+    const SHOWN_BYTES: usize = 2_000;
+    match message.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN_BYTES) {
+        Some(end) => format!("{} …", &message[..end]),
+        None => message.to_owned(),
+    }
+}
