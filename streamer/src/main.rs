@@ -1,1 +1,139 @@
-fn main() {}
+//! The binary `scenecast`: what the command line says, and which of the two crates does it.
+//!
+//! Only here the broker (`streamer`) and the renderer meet, and only as processes: `serve` starts this binary again as `worker`
+//! and `compile`.
+
+mod cli;
+mod logging;
+mod renderer_entry;
+
+use std::{
+    io::Write,
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use cli::{Bench, Cli, Command, Serve};
+use streamer::{config::Settings, server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The compiler's private memory. The largest components known need below one gigabyte; the limit is for those that are made to
+/// need more.
+const COMPILE_MEMORY_BYTES: u64 = 3 << 30;
+/// The compiler's processor time, on all cores together; the broker also limits the time on the clock.
+const COMPILE_CPU_SECONDS: u64 = 240;
+
+fn main() -> ExitCode {
+    // Usage errors end here, with status 2.
+    match Cli::parse().command {
+        Command::Serve(serve) => run_serve(*serve),
+        Command::Worker => run_worker(),
+        Command::Compile { scene, cache } => run_compile(&scene, &cache),
+        Command::Bench { bench: Bench::Pipeline { scene, size, frames, json } } => {
+            logging::for_child();
+            report(renderer_entry::bench_pipeline(&scene, size, frames, json))
+        }
+    }
+}
+
+fn run_serve(Serve { config: file, settings }: Serve) -> ExitCode {
+    let settings = match file.as_deref().map(Settings::read).transpose() {
+        Ok(file) => settings.or(file.unwrap_or_default()),
+        Err(error) => usage_error(&error),
+    };
+    if let Err(error) = logging::for_server(settings.log.as_deref(), settings.log_format.unwrap_or_default())
+    {
+        usage_error(&error);
+    }
+    let config = settings.resolve().unwrap_or_else(|error| usage_error(&error));
+    report(serve(config))
+}
+
+#[tokio::main]
+async fn serve(config: streamer::config::Config) -> anyhow::Result<()> {
+    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let ready = |address: &str| {
+        // Whoever started us may have closed our output; that is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "Scenecast is ready: open {address}");
+    };
+    server::run(config, ready, first_signal(signals)).await?;
+    Ok(())
+}
+
+/// Completes at the first SIGINT or SIGTERM; the second one ends the process at once.
+async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) {
+    let next = async |interrupt: &mut Signal, terminate: &mut Signal| {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    next(&mut interrupt, &mut terminate).await;
+    tokio::spawn(async move {
+        next(&mut interrupt, &mut terminate).await;
+        tracing::warn!("second signal: sessions are not waited for");
+        std::process::exit(130);
+    });
+}
+
+fn run_worker() -> ExitCode {
+    logging::for_child();
+    // The broker gives one end of its socket pair as standard input.
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let socket = socket.and_then(|socket| socket.peer_addr().map(|_| socket));
+    if let Ok(socket) = socket {
+        renderer_entry::worker(socket)
+    } else {
+        say(
+            "`scenecast worker` is started by `scenecast serve`, which gives it a socket; it cannot be used by hand",
+        );
+        ExitCode::from(2)
+    }
+}
+
+fn run_compile(scene: &Path, cache: &Path) -> ExitCode {
+    logging::for_child();
+    if let Err(error) = limit_compiler() {
+        say(&format!("the limits of the compiler process cannot be set: {error}"));
+        return ExitCode::FAILURE;
+    }
+    report(renderer_entry::compile(scene, cache).and_then(|report| {
+        let mut line = serde_json::to_string(&report)?;
+        line.push('\n');
+        std::io::stdout().write_all(line.as_bytes())?;
+        Ok(())
+    }))
+}
+
+/// Before the first byte of a scene is read, the process gives up what a scene could make it take.
+fn limit_compiler() -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = |amount| Rlimit { current: Some(amount), maximum: Some(amount) };
+    setrlimit(Resource::Core, limit(0))?;
+    setrlimit(Resource::Data, limit(COMPILE_MEMORY_BYTES))?;
+    setrlimit(Resource::Cpu, limit(COMPILE_CPU_SECONDS))?;
+    Ok(())
+}
+
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line on standard error, with our name before it.
+fn say(sentence: &str) {
+    // There is nobody to tell when this fails.
+    let _ = writeln!(std::io::stderr(), "scenecast: {sentence}");
+}
+
+/// As clap reports its own: status 2, and where help is.
+fn usage_error(error: &impl std::fmt::Display) -> ! {
+    Cli::command().error(ErrorKind::ValueValidation, error).exit()
+}

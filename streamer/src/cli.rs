@@ -1,0 +1,105 @@
+//! The command line: names, help, and nothing of what happens then.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use renderer_protocol::FrameSize;
+use streamer::config::Settings;
+
+/// Runs WebAssembly scenes on a server and streams them to browsers.
+///
+/// A scene is a WebAssembly component that draws with wasi:webgpu. Scenecast runs it in a sandbox, renders it offscreen, encodes
+/// the pictures to H.264 and sends them over WebRTC; browsers show them and send input back.
+#[derive(Debug, Parser)]
+#[command(name = "scenecast", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve scenes to browsers
+    ///
+    /// Every setting can be given as a flag, as an environment variable, or in a file of lines such as `max-viewers = 4`; a flag
+    /// goes before the environment, that before the file. SIGTERM or Ctrl-C ends all sessions in order.
+    Serve(Box<Serve>),
+
+    /// Run one scene for `serve`, over the socket that is standard input
+    #[command(hide = true)]
+    Worker,
+
+    /// Compile a scene into the cache for `serve`; prints one line of JSON
+    #[command(hide = true)]
+    Compile {
+        /// The component
+        scene: PathBuf,
+
+        /// The cache folder
+        #[arg(long, value_name = "FOLDER")]
+        cache: PathBuf,
+    },
+
+    /// Measure how fast this machine is
+    Bench {
+        #[command(subcommand)]
+        bench: Bench,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// A file with settings in TOML, named as the flags are
+    #[arg(long, value_name = "FILE", env = "SCENECAST_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Measure a scene from its tick to the encoded picture, stage by stage, against the bare floor of each stage
+    Pipeline {
+        /// The component, for example target/scenes/orbit.wasm
+        scene: PathBuf,
+
+        /// The picture's size
+        #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720")]
+        size: FrameSize,
+
+        /// How many pictures are measured
+        #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        frames: u32,
+
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_of_make_run_is_understood() {
+        let cli = Cli::parse_from([
+            "scenecast",
+            "serve",
+            "--listen",
+            "127.0.0.1:8080",
+            "--scenes",
+            "target/scenes",
+        ]);
+        let Command::Serve(serve) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(serve.settings.listen.unwrap().port(), 8080);
+    }
+}

@@ -1,0 +1,190 @@
+//! HTTP: the API, WHEP, the pages; what a request must look like and what an answer carries.
+//!
+//! Knows sessions, the library and the WebRTC server by their public functions. docs/viewer-protocol.md is its contract.
+
+mod api;
+mod body;
+mod guard;
+mod pages;
+pub mod serve;
+mod whep;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{FromRef, MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{delete, get, post},
+};
+use renderer_protocol::FrameSize;
+use tokio::sync::Semaphore;
+use tower_http::{
+    cors::{AllowOrigin, CorsLayer},
+    set_header::SetResponseHeaderLayer,
+};
+
+use crate::{
+    config::AllowedOrigins,
+    error::{Code, Problem},
+    library::Library,
+    metrics::Metrics,
+    rtc::RtcServer,
+    session::{Session, Sessions, unknown_session},
+};
+pub use guard::AllowedHosts;
+
+/// Peers that are connecting, in all sessions. Each holds ICE and DTLS state for somebody who has not proved an address yet.
+const MAX_PENDING_OFFERS: usize = 64;
+
+/// What requests are answered with.
+#[derive(Clone)]
+pub struct App {
+    /// All sessions.
+    pub sessions: Arc<Sessions>,
+    /// All scenes.
+    pub library: Arc<Library>,
+    /// All connections.
+    pub rtc: Arc<RtcServer>,
+    /// All counters.
+    pub metrics: Arc<Metrics>,
+    /// What sessions get.
+    pub offer: Offer,
+    /// Places for peers that are connecting.
+    pub pending_offers: PendingOffers,
+}
+
+macro_rules! give_handlers {
+    ($($field:ident: $part:ty),* $(,)?) => {$(
+        impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.$field.clone()
+            }
+        }
+    )*};
+}
+
+give_handlers! {
+    sessions: Arc<Sessions>,
+    library: Arc<Library>,
+    rtc: Arc<RtcServer>,
+    metrics: Arc<Metrics>,
+    offer: Offer,
+    pending_offers: PendingOffers,
+}
+
+/// What a new session gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// The largest picture.
+    pub max_size: FrameSize,
+    /// The most ticks a second, and what a session gets when it does not ask.
+    pub frame_rate_hz: u32,
+}
+
+/// Places for peers that are connecting.
+#[derive(Clone)]
+pub struct PendingOffers(pub Arc<Semaphore>);
+
+impl Default for PendingOffers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_PENDING_OFFERS)))
+    }
+}
+
+/// Headers of every answer. The pages load nothing from elsewhere, are in nobody's frame, and do not tell others their
+/// address, which is what gives access to a session.
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+         connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    ),
+];
+
+/// All routes.
+pub fn router(app: App, origins: &AllowedOrigins, hosts: AllowedHosts) -> Router {
+    let metrics = Arc::clone(&app.metrics);
+    let whep =
+        Router::new().route("/whep/{session}", post(whep::join).options(whep::describe_endpoint)).route(
+            "/whep/{session}/{viewer}",
+            delete(whep::leave).patch(whep::trickle).options(whep::describe_resource),
+        );
+    let whep = match cors(origins) {
+        // A response to another origin must be readable there, which the header for the rest forbids.
+        Some(cors) => whep.layer(cors).layer(SetResponseHeaderLayer::overriding(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("cross-origin"),
+        )),
+        None => whep,
+    };
+    let router = Router::new()
+        .route("/", get(pages::gallery))
+        .route("/view/{scene}", get(pages::view))
+        .route("/view/{scene}/{session}", get(pages::view))
+        .route("/static/{*path}", get(pages::asset))
+        .route("/api/scenes", get(api::list_scenes))
+        .route("/api/sessions", post(api::create_session).get(api::list_sessions))
+        .route("/api/sessions/{id}", get(api::get_session).delete(api::delete_session))
+        .route("/api/health", get(api::health))
+        .route("/api/metrics", get(api::metrics))
+        .merge(whep)
+        .fallback(|| async { Problem::new(Code::NotFound, "The gallery is at /, the API below /api/.") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "The header `Allow` lists the methods that it has.")
+        })
+        .with_state(app)
+        .layer(middleware::from_fn_with_state(hosts, guard::check_host))
+        .layer(middleware::from_fn_with_state(metrics, count));
+    SECURITY_HEADERS.into_iter().fold(router, |router, (name, value)| {
+        router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)))
+    })
+}
+
+/// Pages of other origins may use WHEP only where the operator allows it.
+fn cors(origins: &AllowedOrigins) -> Option<CorsLayer> {
+    let allowed = match origins {
+        AllowedOrigins::None => return None,
+        AllowedOrigins::Any => AllowOrigin::any(),
+        AllowedOrigins::List(origins) => AllowOrigin::list(origins.iter().cloned()),
+    };
+    Some(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS])
+            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_MATCH])
+            .expose_headers([
+                header::LOCATION,
+                header::LINK,
+                HeaderName::from_static("accept-patch"),
+                HeaderName::from_static("accept-post"),
+            ]),
+    )
+}
+
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let status = response.status().as_u16();
+    tracing::debug!(%method, route, status, "request");
+    metrics.http_request(&method, route, status);
+    response
+}
+
+/// The session that a path names.
+fn find_session(sessions: &Sessions, id: &str) -> Result<Arc<Session>, Problem> {
+    id.parse().map_err(|_| unknown_session()).and_then(|id| sessions.get(id))
+}

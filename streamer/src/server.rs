@@ -1,0 +1,180 @@
+//! The broker as a whole: everything is opened, served until told to stop, and ended in order.
+
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, DEFAULT_UDP_PORT},
+    http::{self, AllowedHosts, App, Offer, PendingOffers},
+    library::Library,
+    metrics::Metrics,
+    rtc::{RtcConfig, RtcServer},
+    session::{Program, SessionLimits, Sessions},
+};
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The scenes are not there.
+    #[error("the folder of scenes {} cannot be read: {cause}; build the scenes with `make scenes`, or name another folder \
+             with --scenes", folder.display())]
+    Scenes {
+        /// Where they were looked for.
+        folder: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// The cache cannot be used.
+    #[error("the cache folder {} cannot be used: {cause}; name another one with --cache-dir", folder.display())]
+    Cache {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {protocol} {address}: {}; {remedy}", plain(cause))]
+    Bind {
+        /// TCP or UDP.
+        protocol: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        cause: std::io::Error,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not use that port".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Runs the broker until `shutdown` completes. `ready` is given the address to open as soon as it can be opened.
+pub async fn run(
+    config: Config,
+    ready: impl FnOnce(&str),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let scenes = config.scenes.clone();
+    let library =
+        Library::open(scenes.clone()).map_err(|cause| ServeError::Scenes { folder: scenes, cause })?;
+    let cache = config.cache_dir.clone();
+    let program = Program::this_binary(&cache).map_err(|cause| ServeError::Cache { folder: cache, cause })?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|cause| ServeError::Bind {
+        protocol: "TCP",
+        address: config.listen,
+        cause,
+        remedy: "choose another address with --listen",
+    })?;
+    // Known from the socket, because port 0 means any.
+    let listen = listener.local_addr().unwrap_or(config.listen);
+    let rtc = bind_rtc(&config).await?;
+    let metrics = Arc::new(Metrics::new());
+    let limits = SessionLimits {
+        max_viewers: config.max_viewers,
+        max_size: config.max_size,
+        bitrate_bps: config.bitrate_bps,
+        max_bitrate_bps: config.max_bitrate_bps,
+        grace: config.session_grace,
+    };
+    let sessions = Arc::new(Sessions::new(program, limits, config.max_sessions, Arc::clone(&metrics)));
+    let app = App {
+        sessions: Arc::clone(&sessions),
+        library: Arc::new(library),
+        rtc: Arc::clone(&rtc),
+        metrics,
+        offer: Offer { max_size: config.max_size, frame_rate_hz: config.frame_rate_hz },
+        pending_offers: PendingOffers::default(),
+    };
+    let router = http::router(app, &config.allowed_origins, AllowedHosts::new(listen, &config.allowed_hosts));
+    let stop_http = CancellationToken::new();
+    let http = tokio::spawn(http::serve::serve(listener, router, stop_http.clone()));
+
+    if !listen.ip().is_loopback() {
+        tracing::warn!(
+            %listen,
+            "ANYBODY WHO REACHES THIS ADDRESS CAN START, SEE AND CONTROL SESSIONS: there is no authentication. Listen on \
+             127.0.0.1, or put a reverse proxy with authentication before it."
+        );
+    }
+    tracing::info!(%listen, udp = %rtc.local_addr(), scenes = %config.scenes.display(), "serving");
+    ready(&page_address(listen));
+    shutdown.await;
+
+    tracing::info!("shutting down");
+    // HTTP goes on answering meanwhile, with `draining`.
+    sessions.drain().await;
+    stop_http.cancel();
+    if let Err(error) = http.await {
+        tracing::error!(%error, "the HTTP server failed");
+    }
+    rtc.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind_rtc(config: &Config) -> Result<Arc<RtcServer>, ServeError> {
+    // HTTP may be on loopback behind a reverse proxy while video comes from outside, which is what a public address says.
+    let ip = match (config.webrtc_public_ips.is_empty(), config.listen.ip()) {
+        (true, ip) => ip,
+        (false, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+        (false, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let bind = |port| {
+        let (public_ips, playout_delay_ms) = (config.webrtc_public_ips.clone(), config.playout_delay_ms);
+        RtcServer::bind(RtcConfig { listen: SocketAddr::new(ip, port), public_ips, playout_delay_ms })
+    };
+    let port = config.webrtc_udp_port.unwrap_or(DEFAULT_UDP_PORT);
+    let bound = match bind(port).await {
+        Err(error) if config.webrtc_udp_port.is_none() && error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!("UDP port {port} is in use; a free one is taken instead");
+            bind(0).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|cause| ServeError::Bind {
+        protocol: "UDP",
+        address: SocketAddr::new(ip, port),
+        cause,
+        remedy: "choose another port with --webrtc-udp-port",
+    })
+}
+
+/// What a person on this machine opens.
+fn page_address(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/", SocketAddr::new(ip, listen.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_can_be_opened_as_it_is() {
+        for (listen, address) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("0.0.0.0:80", "http://127.0.0.1:80/"),
+            ("[::]:8080", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(page_address(listen.parse().unwrap()), address);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Sessions: one running scene each, with its worker process and its viewers.
+//!
+//! [`Sessions`] starts, finds and ends them; [`Session`] is how the HTTP side talks to one; the rest of a session's life is in
+//! its own task. Knows peers and the worker protocol, and nothing of HTTP routes, scenes' contents or GPUs.
+
+mod actor;
+pub mod compile;
+mod end;
+mod id;
+mod process;
+mod registry;
+mod stream_state;
+mod throttle;
+mod viewers;
+mod worker;
+
+use std::sync::Arc;
+
+use renderer_protocol::FrameSize;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    error::{Code, Problem},
+    library::SceneName,
+    rtc::Peer,
+};
+use actor::Command;
+pub use actor::SessionLimits;
+pub use end::SessionEnd;
+pub use id::{NotAnId, SessionId, ViewerKey};
+pub use process::Program;
+pub use registry::{NewSession, Sessions, unknown_session};
+pub use stream_state::{MIN_TARGET_BPS, SIZE_SNAP_PX};
+pub use viewers::NewViewer;
+
+/// What never changes about a session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Its name.
+    pub id: SessionId,
+    /// What it runs.
+    pub scene: SceneName,
+    /// The size it began with.
+    pub size: FrameSize,
+    /// Ticks a second.
+    pub frame_rate_hz: u32,
+}
+
+/// What changes about a session.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// How far it is.
+    pub phase: Phase,
+    /// The size of its last picture.
+    pub size: FrameSize,
+    /// Viewers that get pictures.
+    pub viewers: usize,
+}
+
+/// How far a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The worker has its scene and has not said that it runs.
+    Starting,
+    /// The scene runs.
+    Running,
+    /// It is over.
+    Ended(SessionEnd),
+}
+
+/// A session, as others see it. It may have ended; it is forgotten a while after that.
+#[derive(Debug)]
+pub struct Session {
+    info: SessionInfo,
+    status: watch::Receiver<Status>,
+    mailbox: mpsc::Sender<Command>,
+}
+
+impl Session {
+    /// What never changes.
+    pub fn info(&self) -> &SessionInfo {
+        &self.info
+    }
+
+    /// What it is now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Fails when the session is over, with the reason.
+    pub fn check_alive(&self) -> Result<(), Problem> {
+        match &self.status.borrow().phase {
+            Phase::Ended(end) => {
+                Err(Problem::new(Code::SessionEnded, format!("It ended because {}.", end.message())))
+            }
+            Phase::Starting | Phase::Running => Ok(()),
+        }
+    }
+
+    /// Takes a viewer in.
+    pub async fn add_viewer(&self, viewer: NewViewer) -> Result<ViewerKey, Problem> {
+        let key = self.ask(|reply| Command::AddViewer(viewer, reply)).await?;
+        key.ok_or_else(|| Problem::new(Code::TooManyViewers, "A place becomes free when a viewer leaves."))
+    }
+
+    /// The connection of a viewer.
+    pub async fn peer(&self, key: ViewerKey) -> Result<Arc<Peer>, Problem> {
+        // To a viewer of a session that is over, it is the viewer that is not there any more.
+        let peer = self.ask(|reply| Command::Peer(key, reply)).await.ok().flatten();
+        peer.ok_or_else(unknown_viewer)
+    }
+
+    /// A viewer leaves.
+    pub async fn remove_viewer(&self, key: ViewerKey) -> Result<(), Problem> {
+        let was_there = self.ask(|reply| Command::RemoveViewer(key, reply)).await.unwrap_or(false);
+        if was_there { Ok(()) } else { Err(unknown_viewer()) }
+    }
+
+    /// Ends it and waits until everybody has been told.
+    pub async fn end(&self, end: SessionEnd) {
+        // A session whose mailbox is closed has ended.
+        if self.mailbox.send(Command::End(end)).await.is_ok() {
+            let mut status = self.status.clone();
+            let _ = status.wait_for(|status| matches!(status.phase, Phase::Ended(_))).await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        if self.mailbox.send(command(reply)).await.is_ok()
+            && let Ok(answer) = answer.await
+        {
+            return Ok(answer);
+        }
+        self.check_alive()?;
+        Err(Problem::new(Code::SessionEnded, "It is ending at this moment."))
+    }
+}
+
+fn unknown_viewer() -> Problem {
+    Problem::new(Code::UnknownViewer, "It left, was disconnected, or its session ended.")
+}

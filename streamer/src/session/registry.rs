@@ -1,0 +1,354 @@
+//! All sessions: started, found, counted, ended together.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use renderer_protocol::{FrameSize, Start, ToWorker};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::{
+    Phase, Session, SessionEnd, SessionId, SessionInfo, SessionLimits, Status,
+    actor::{Actor, ActorParts},
+    compile::Compiler,
+    process::Program,
+    worker::{StartError, Worker},
+};
+use crate::{
+    error::{Code, Problem},
+    library::SceneName,
+    metrics::Metrics,
+    text::escape_untrusted,
+};
+
+/// How long one can ask why a session ended.
+const ENDED_RETENTION: Duration = Duration::from_mins(5);
+/// How many ended sessions are remembered at most.
+const MAX_ENDED: usize = 256;
+/// Requests that wait for a session's task, which never blocks.
+const MAILBOX: usize = 32;
+/// How long all sessions together may take to end: last words, then a second for each worker, all at once.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A place among the sessions that may run; given back when dropped.
+pub(super) type Slot = OwnedSemaphorePermit;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Its scene's name.
+    pub scene: SceneName,
+    /// Where the component is.
+    pub path: PathBuf,
+    /// The first size.
+    pub size: FrameSize,
+    /// Ticks a second.
+    pub frame_rate_hz: u32,
+}
+
+/// See the module.
+pub struct Sessions {
+    program: Program,
+    compiler: Compiler,
+    limits: SessionLimits,
+    metrics: Arc<Metrics>,
+    clock_origin: Instant,
+    limit: usize,
+    slots: Arc<Semaphore>,
+    book: Arc<Mutex<Book>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Book {
+    sessions: HashMap<SessionId, Arc<Session>>,
+    /// In the order in which they ended.
+    ended: VecDeque<(Instant, SessionId)>,
+    draining: bool,
+}
+
+impl Book {
+    fn forget_old(&mut self, now: Instant) {
+        while let Some((since, id)) = self.ended.front()
+            && (self.ended.len() > MAX_ENDED || now.duration_since(*since) >= ENDED_RETENTION)
+        {
+            self.sessions.remove(id);
+            self.ended.pop_front();
+        }
+    }
+}
+
+impl Sessions {
+    /// None yet.
+    pub fn new(program: Program, limits: SessionLimits, max_sessions: usize, metrics: Arc<Metrics>) -> Self {
+        Self {
+            compiler: Compiler::new(program.clone()),
+            program,
+            limits,
+            metrics,
+            clock_origin: Instant::now(),
+            limit: max_sessions,
+            slots: Arc::new(Semaphore::new(max_sessions)),
+            book: Arc::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Compiles the scene, starts a worker, and gives it the scene. Dropping the future undoes all of it.
+    pub async fn create(&self, new: NewSession) -> Result<Arc<Session>, Problem> {
+        let id = SessionId::random();
+        let span = tracing::info_span!("session", id = %id.short());
+        self.create_in_span(id, new, span.clone()).instrument(span).await
+    }
+
+    async fn create_in_span(
+        &self,
+        id: SessionId,
+        new: NewSession,
+        span: tracing::Span,
+    ) -> Result<Arc<Session>, Problem> {
+        self.check_not_draining()?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            let detail = format!("The server runs {} sessions, its maximum; end one or wait.", self.limit);
+            Problem::new(Code::TooManySessions, detail)
+        })?;
+        // Opening a GPU and looking up the compiled scene take about the same time; neither needs the other.
+        let worker = async { Worker::start(&self.program).await.map_err(|error| start_problem(&error)) };
+        let (artifact, (mut worker, adapter)) = tokio::try_join!(self.compiler.compile(&new.path), worker)?;
+        tracing::debug!(
+            adapter = %escape_untrusted(&adapter.name),
+            driver = %escape_untrusted(&adapter.driver),
+            is_cpu = adapter.is_cpu,
+            "worker is ready"
+        );
+        let info = SessionInfo { id, scene: new.scene, size: new.size, frame_rate_hz: new.frame_rate_hz };
+        let start = Start {
+            artifact,
+            size: new.size,
+            frame_rate_hz: new.frame_rate_hz,
+            bitrate_bps: self.limits.bitrate_bps.min(self.limits.max_bitrate_bps),
+            seed: rand::random(),
+        };
+        let fresh_queue_is_full =
+            |_| Problem::internal("Starting the session", &"the worker's queue is full");
+        worker.run(start).map_err(fresh_queue_is_full)?;
+        worker.send(ToWorker::SetWatched(true)).map_err(fresh_queue_is_full)?;
+        self.launch(info, worker, slot, span)
+    }
+
+    /// Puts a session into the book and starts its task.
+    fn launch(
+        &self,
+        info: SessionInfo,
+        worker: Worker,
+        slot: Slot,
+        span: tracing::Span,
+    ) -> Result<Arc<Session>, Problem> {
+        let id = info.id;
+        let (mailbox, commands) = mpsc::channel(MAILBOX);
+        let status = Status { phase: Phase::Starting, size: info.size, viewers: 0 };
+        let (publisher, status) = watch::channel(status);
+        let session = Arc::new(Session { info: info.clone(), status, mailbox });
+        {
+            let mut book = self.book();
+            // Looked at again under the lock that `drain` takes, so that no session slips in behind it.
+            if book.draining {
+                return Err(draining());
+            }
+            book.sessions.insert(id, Arc::clone(&session));
+        }
+        let (metrics, clock_origin) = (Arc::clone(&self.metrics), self.clock_origin);
+        let limits = self.limits;
+        let actor = Actor::new(ActorParts {
+            info,
+            limits,
+            worker,
+            commands,
+            status: publisher,
+            metrics,
+            clock_origin,
+            slot,
+        });
+        let retire = Retire { book: Arc::clone(&self.book), metrics: Arc::clone(&self.metrics), id };
+        self.metrics.sessions.inc();
+        self.tasks.spawn(
+            async move {
+                let _retire = retire;
+                actor.run().await;
+            }
+            .instrument(span),
+        );
+        Ok(session)
+    }
+
+    /// A session that runs, or ended not long ago.
+    pub fn get(&self, id: SessionId) -> Result<Arc<Session>, Problem> {
+        let mut book = self.book();
+        book.forget_old(Instant::now());
+        book.sessions.get(&id).map(Arc::clone).ok_or_else(unknown_session)
+    }
+
+    /// All that run, and those that ended not long ago.
+    pub fn list(&self) -> Vec<Arc<Session>> {
+        let mut book = self.book();
+        book.forget_old(Instant::now());
+        book.sessions.values().map(Arc::clone).collect()
+    }
+
+    /// Fails when the server is shutting down.
+    pub fn check_not_draining(&self) -> Result<(), Problem> {
+        if self.book().draining { Err(draining()) } else { Ok(()) }
+    }
+
+    /// How many viewers a session may have.
+    pub fn max_viewers(&self) -> usize {
+        self.limits.max_viewers
+    }
+
+    /// Takes no more sessions, ends those that run, and waits until their workers are gone.
+    pub async fn drain(&self) {
+        let sessions: Vec<_> = {
+            let mut book = self.book();
+            book.draining = true;
+            book.sessions.values().map(Arc::clone).collect()
+        };
+        self.tasks.close();
+        let end_all = async {
+            futures::future::join_all(sessions.iter().map(|session| session.end(SessionEnd::Draining))).await;
+            self.tasks.wait().await;
+        };
+        if timeout(DRAIN_TIMEOUT, end_all).await.is_err() {
+            // Their workers end with us: they see their sockets close.
+            tracing::warn!(sessions = self.tasks.len(), "sessions did not end in time and are given up");
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+}
+
+/// The book holds whole entries at every moment, so a panic elsewhere does not make it wrong.
+fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes the end of a session, however its task ends.
+struct Retire {
+    book: Arc<Mutex<Book>>,
+    metrics: Arc<Metrics>,
+    id: SessionId,
+}
+
+impl Drop for Retire {
+    fn drop(&mut self) {
+        self.metrics.sessions.dec();
+        let now = Instant::now();
+        let mut book = lock(&self.book);
+        book.ended.push_back((now, self.id));
+        book.forget_old(now);
+    }
+}
+
+/// The answer for an id that names nothing.
+pub fn unknown_session() -> Problem {
+    Problem::new(
+        Code::UnknownSession,
+        "It never existed, or ended long ago; create one with POST /api/sessions.",
+    )
+}
+
+fn draining() -> Problem {
+    Problem::new(Code::Draining, "No new sessions or viewers are taken any more.")
+}
+
+fn start_problem(error: &StartError) -> Problem {
+    let text = error.to_string();
+    let text = escape_untrusted(&text);
+    tracing::error!(error = %text, "no worker");
+    Problem::new(Code::WorkerStartFailed, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(max_sessions: usize) -> (Sessions, tempfile::TempDir) {
+        let cache = tempfile::tempdir().unwrap();
+        let limits = SessionLimits {
+            max_viewers: 2,
+            max_size: FrameSize::new(640, 352).unwrap(),
+            bitrate_bps: 1_000_000,
+            max_bitrate_bps: 1_000_000,
+            grace: Duration::from_secs(1),
+        };
+        let program = Program::this_binary(cache.path()).unwrap();
+        (Sessions::new(program, limits, max_sessions, Arc::new(Metrics::new())), cache)
+    }
+
+    fn new_session() -> NewSession {
+        NewSession {
+            scene: "orbit".parse().unwrap(),
+            path: "/nowhere/orbit.wasm".into(),
+            size: FrameSize::new(640, 352).unwrap(),
+            frame_rate_hz: 30,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_server_says_so_before_it_starts_anything() {
+        let (sessions, _cache) = sessions(0);
+        let problem = sessions.create(new_session()).await.unwrap_err();
+        assert_eq!(problem.code, Code::TooManySessions);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_shuts_down_takes_no_session() {
+        let (sessions, _cache) = sessions(1);
+        sessions.drain().await;
+        assert_eq!(sessions.create(new_session()).await.unwrap_err().code, Code::Draining);
+        assert_eq!(sessions.check_not_draining().unwrap_err().code, Code::Draining);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_id_is_an_unknown_session() {
+        let (sessions, _cache) = sessions(1);
+        assert_eq!(sessions.get(SessionId::random()).unwrap_err().code, Code::UnknownSession);
+    }
+
+    #[test]
+    fn ended_sessions_are_remembered_for_a_while_and_at_most_so_many() {
+        let mut book = Book::default();
+        let now = Instant::now();
+        let remember = |book: &mut Book, since: Instant| {
+            let id = SessionId::random();
+            let info = SessionInfo {
+                id,
+                scene: "orbit".parse().unwrap(),
+                size: FrameSize::new(640, 352).unwrap(),
+                frame_rate_hz: 30,
+            };
+            let status = watch::channel(Status { phase: Phase::Running, size: info.size, viewers: 0 }).1;
+            let mailbox = mpsc::channel(1).0;
+            book.sessions.insert(id, Arc::new(Session { info, status, mailbox }));
+            book.ended.push_back((since, id));
+        };
+        for _ in 0..MAX_ENDED + 10 {
+            remember(&mut book, now);
+        }
+        book.forget_old(now);
+        assert_eq!((book.sessions.len(), book.ended.len()), (MAX_ENDED, MAX_ENDED));
+        let later = now + ENDED_RETENTION;
+        remember(&mut book, later);
+        book.forget_old(later);
+        assert_eq!((book.sessions.len(), book.ended.len()), (1, 1));
+    }
+}

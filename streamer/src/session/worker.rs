@@ -1,0 +1,435 @@
+//! A session's worker process: started, greeted, watched, ended.
+//!
+//! The worker may have been taken over by its scene. Whatever it sends is checked before anything else sees it; what it may not
+//! send ends it. Knows nothing of viewers.
+
+use std::{os::fd::OwnedFd, process::ExitStatus, time::Duration};
+
+use renderer_protocol::{AccessUnit, AdapterInfo, CodecError, FromWorker, LogLine, Start, ToWorker, codec};
+use tokio::{
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    process::Child,
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use super::{
+    end::SessionEnd,
+    process::{Program, describe_exit, log_stderr},
+};
+
+/// Opening a GPU takes up to a third of a second; a machine that starts many sessions at once takes longer.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often a worker is asked whether it lives.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may take to answer. Its loop only forwards messages, so seconds mean that it hangs.
+const PONG_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a process may take to end after its socket closed, after its last message, or after it was asked to.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long messages of a process that is gone are still read.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
+/// Messages that were read and wait for the session. Each may be an access unit of megabytes; beyond these, the socket and then
+/// the worker wait, and the worker drops frames before it encodes them.
+const INCOMING_MESSAGES: usize = 4;
+/// Messages that wait for the socket. A worker reads at once; one that lets so many pile up hangs.
+const OUTGOING_MESSAGES: usize = 256;
+/// Of those, kept free for control messages: input waits in its own queue instead.
+const OUTGOING_RESERVED: usize = 64;
+
+/// Why no worker came to life. Ours, never the scene's: it has not been given one yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// The process could not be created.
+    #[error("the worker process could not be started: {0}")]
+    Spawn(#[from] std::io::Error),
+    /// It did not greet, or spoke nonsense.
+    #[error("the worker did not greet as expected: {0}")]
+    Greeting(#[from] CodecError),
+    /// It ended, with its own reason or none.
+    #[error("the worker ended before it was ready: {0}")]
+    Ended(String),
+    /// It said something else than that it is ready.
+    #[error("the worker's first message was not that it is ready")]
+    NotReady,
+    /// It took too long.
+    #[error("the worker was not ready after {} s", START_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+/// What a worker tells its session.
+#[derive(Debug)]
+pub(super) enum WorkerEvent {
+    /// The scene runs.
+    Started,
+    /// A picture; its pts rises, and its input sequence is one that was sent.
+    AccessUnit(AccessUnit),
+    /// A line of the scene's output.
+    Log(LogLine),
+    /// So many pictures were replaced before they were encoded.
+    FramesDropped(u32),
+    /// It is over: nothing follows.
+    Gone(SessionEnd),
+}
+
+/// A worker that is ready. Dropping it kills the process.
+pub(super) struct Worker {
+    child: Child,
+    incoming: mpsc::Receiver<Result<FromWorker, CodecError>>,
+    outgoing: mpsc::Sender<ToWorker>,
+    ping_timer: Interval,
+    heartbeat: Heartbeat,
+    order: MessageOrder,
+    /// Set once the process is gone: how, and until when its last messages are waited for.
+    exited: Option<(ExitStatus, Instant)>,
+    _reader: AbortOnDropHandle<()>,
+    _writer: AbortOnDropHandle<()>,
+}
+
+/// The worker does not take what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stalled;
+
+impl Worker {
+    /// Starts a process and waits until it has opened its GPU.
+    pub(super) async fn start(program: &Program) -> Result<(Self, AdapterInfo), StartError> {
+        timeout(START_TIMEOUT, Self::start_unbounded(program)).await.unwrap_or(Err(StartError::Timeout))
+    }
+
+    async fn start_unbounded(program: &Program) -> Result<(Self, AdapterInfo), StartError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        // The command keeps `theirs` until it is dropped; as long as we hold it we would not notice that the worker is gone.
+        let mut child = {
+            let mut command = program.command("worker");
+            command.stdin(OwnedFd::from(theirs)).spawn()?
+        };
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(log_stderr(stderr, "worker").in_current_span());
+        }
+        let mut stream = UnixStream::from_std(ours)?;
+        let opening = async {
+            codec::greet(&mut stream).await?;
+            codec::read::<FromWorker>(&mut stream).await
+        };
+        let first = match opening.await {
+            Ok(first) => first,
+            Err(CodecError::Closed | CodecError::Io(_)) => {
+                let how = exit_of(&mut child)
+                    .await
+                    .map_or_else(|| "it closed its socket".to_owned(), describe_exit);
+                return Err(StartError::Ended(how));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        first.check().map_err(|error| CodecError::Malformed(error.to_string()))?;
+        let adapter = match first {
+            FromWorker::Ready(adapter) => adapter,
+            FromWorker::Ended(reason) => return Err(StartError::Ended(reason.to_string())),
+            _ => return Err(StartError::NotReady),
+        };
+        let (reader, writer) = stream.into_split();
+        let (incoming_sender, incoming) = mpsc::channel(INCOMING_MESSAGES);
+        let (outgoing, outgoing_receiver) = mpsc::channel(OUTGOING_MESSAGES);
+        let mut ping_timer = tokio::time::interval(PING_INTERVAL);
+        ping_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let worker = Self {
+            child,
+            incoming,
+            outgoing,
+            ping_timer,
+            heartbeat: Heartbeat::default(),
+            order: MessageOrder::default(),
+            exited: None,
+            _reader: AbortOnDropHandle::new(tokio::spawn(
+                read_messages(reader, incoming_sender).in_current_span(),
+            )),
+            _writer: AbortOnDropHandle::new(tokio::spawn(
+                write_messages(writer, outgoing_receiver).in_current_span(),
+            )),
+        };
+        Ok((worker, adapter))
+    }
+
+    /// The process's id, while it lives.
+    pub(super) fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Gives it its scene.
+    pub(super) fn run(&mut self, start: Start) -> Result<(), Stalled> {
+        self.send(ToWorker::Start(start))
+    }
+
+    /// Sends a control message.
+    pub(super) fn send(&mut self, message: ToWorker) -> Result<(), Stalled> {
+        debug_assert!(message.check().is_ok(), "{message:?}");
+        if let ToWorker::Input { sequence, .. } = &message {
+            self.order.input_sent = *sequence;
+        }
+        match self.outgoing.try_send(message) {
+            // Closed: the process is gone, which `recv` is about to tell.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Stalled),
+        }
+    }
+
+    /// Whether there is room for a batch of input; otherwise it shall wait where it can be merged.
+    pub(super) fn has_room_for_input(&self) -> bool {
+        self.outgoing.capacity() > OUTGOING_RESERVED
+    }
+
+    /// The next event. Cancel-safe.
+    pub(super) async fn recv(&mut self) -> WorkerEvent {
+        loop {
+            let drain_until = self.exited.map(|(_, until)| until);
+            tokio::select! {
+                biased;
+                message = self.incoming.recv() => match message {
+                    Some(Ok(message)) => match self.take(message) {
+                        Ok(Some(event)) => return event,
+                        Ok(None) => {}
+                        Err(what) => return WorkerEvent::Gone(SessionEnd::WorkerProtocol { what }),
+                    },
+                    Some(Err(CodecError::Closed | CodecError::Io(_))) | None => return self.died().await,
+                    Some(Err(error)) => {
+                        return WorkerEvent::Gone(SessionEnd::WorkerProtocol { what: error.to_string() });
+                    }
+                },
+                status = self.child.wait(), if self.exited.is_none() => match status {
+                    Ok(status) => self.exited = Some((status, Instant::now() + DRAIN_TIMEOUT)),
+                    Err(error) => {
+                        tracing::error!(%error, "waiting for the worker failed");
+                        return WorkerEvent::Gone(SessionEnd::Internal);
+                    }
+                },
+                () = sleep_until(drain_until), if drain_until.is_some() => return self.died().await,
+                now = self.ping_timer.tick() => match self.heartbeat.beat(now) {
+                    Beat::Ping(nonce) => {
+                        if self.send(ToWorker::Ping { nonce }).is_err() {
+                            return WorkerEvent::Gone(SessionEnd::WorkerUnresponsive);
+                        }
+                    }
+                    Beat::Wait => {}
+                    Beat::Dead => return WorkerEvent::Gone(SessionEnd::WorkerUnresponsive),
+                },
+            }
+        }
+    }
+
+    /// Ends the process: in order if it still takes messages, and in any case soon.
+    pub(super) async fn stop(mut self) {
+        let _ = self.send(ToWorker::Stop);
+        // What it still says must be read, or it could not finish saying it.
+        let said_all = async { while self.incoming.recv().await.is_some() {} };
+        let _ = timeout(EXIT_TIMEOUT, said_all).await;
+        if exit_of(&mut self.child).await.is_none() {
+            tracing::warn!("the worker did not end when it was asked to, and was killed");
+        }
+    }
+
+    /// Ends the process at once, and waits until it is gone.
+    pub(super) async fn kill(mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::error!(%error, "the worker could not be killed");
+        }
+    }
+
+    /// Checks the order of a message, and answers what needs no session.
+    fn take(&mut self, message: FromWorker) -> Result<Option<WorkerEvent>, String> {
+        message.check().map_err(|error| error.to_string())?;
+        self.order.check(&message)?;
+        Ok(match message {
+            FromWorker::Started => Some(WorkerEvent::Started),
+            FromWorker::AccessUnit(unit) => Some(WorkerEvent::AccessUnit(unit)),
+            FromWorker::Log(line) => Some(WorkerEvent::Log(line)),
+            FromWorker::FramesDropped { count } => Some(WorkerEvent::FramesDropped(count)),
+            FromWorker::Pong { nonce } => {
+                self.heartbeat.answered(nonce)?;
+                None
+            }
+            FromWorker::Ended(reason) => Some(WorkerEvent::Gone(SessionEnd::Worker(reason))),
+            FromWorker::Ready(_) => return Err("a second message that it is ready".to_owned()),
+        })
+    }
+
+    async fn died(&mut self) -> WorkerEvent {
+        let status = match self.exited {
+            Some((status, _)) => Some(status),
+            None => exit_of(&mut self.child).await,
+        };
+        let how = status.map_or_else(|| "it closed its socket and was ended".to_owned(), describe_exit);
+        WorkerEvent::Gone(SessionEnd::WorkerDied { how })
+    }
+}
+
+/// How a process ends within [`EXIT_TIMEOUT`]; `None` when it had to be killed.
+async fn exit_of(child: &mut Child) -> Option<ExitStatus> {
+    if let Ok(status) = timeout(EXIT_TIMEOUT, child.wait()).await {
+        return status.ok();
+    }
+    if let Err(error) = child.kill().await {
+        tracing::error!(%error, "a process could not be killed");
+    }
+    None
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn read_messages(mut reader: OwnedReadHalf, to: mpsc::Sender<Result<FromWorker, CodecError>>) {
+    loop {
+        let message = codec::read(&mut reader).await;
+        let is_last = message.is_err();
+        if to.send(message).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+async fn write_messages(mut writer: OwnedWriteHalf, mut from: mpsc::Receiver<ToWorker>) {
+    while let Some(message) = from.recv().await {
+        if let Err(error) = codec::write(&mut writer, &message).await {
+            // The reader sees the end of the connection too, and reports it.
+            tracing::debug!(%error, "writing to the worker failed");
+            return;
+        }
+    }
+}
+
+/// Pings, and what is known about their answers.
+#[derive(Debug, Default)]
+struct Heartbeat {
+    nonce: u64,
+    unanswered_since: Option<Instant>,
+}
+
+enum Beat {
+    Ping(u64),
+    Wait,
+    Dead,
+}
+
+impl Heartbeat {
+    fn beat(&mut self, now: Instant) -> Beat {
+        match self.unanswered_since {
+            Some(since) if now.duration_since(since) >= PONG_TIMEOUT => Beat::Dead,
+            Some(_) => Beat::Wait,
+            None => {
+                self.nonce += 1;
+                self.unanswered_since = Some(now);
+                Beat::Ping(self.nonce)
+            }
+        }
+    }
+
+    fn answered(&mut self, nonce: u64) -> Result<(), String> {
+        if self.unanswered_since.take().is_none() || nonce != self.nonce {
+            return Err("an answer to a ping that was not sent".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What has been said so far, as far as it limits what may be said next.
+#[derive(Debug, Default)]
+struct MessageOrder {
+    started: bool,
+    last_pts_us: Option<u64>,
+    input_sent: u64,
+}
+
+impl MessageOrder {
+    fn check(&mut self, message: &FromWorker) -> Result<(), String> {
+        match message {
+            FromWorker::Started if self.started => Err("a second message that the scene started".to_owned()),
+            FromWorker::Started => {
+                self.started = true;
+                Ok(())
+            }
+            FromWorker::AccessUnit(unit) => {
+                let (pts_us, sequence, sent) = (unit.pts_us, unit.input_sequence, self.input_sent);
+                if let Some(last) = self.last_pts_us.filter(|last| pts_us <= *last) {
+                    return Err(format!("a picture at {pts_us} µs after one at {last} µs"));
+                }
+                if sequence > sent {
+                    return Err(format!("a picture that saw input {sequence}, of which {sent} was sent"));
+                }
+                self.last_pts_us = Some(pts_us);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use renderer_protocol::{FrameSize, StageTimes};
+
+    use super::*;
+
+    fn unit(pts_us: u64, input_sequence: u64) -> FromWorker {
+        FromWorker::AccessUnit(AccessUnit {
+            pts_us,
+            keyframe: false,
+            size: FrameSize::new(640, 352).unwrap(),
+            input_sequence,
+            keep_alive: false,
+            times: StageTimes::default(),
+            data: vec![0, 0, 1],
+        })
+    }
+
+    #[test]
+    fn pictures_come_in_the_order_of_their_time() {
+        let mut order = MessageOrder::default();
+        assert_eq!(order.check(&unit(0, 0)), Ok(()));
+        assert_eq!(order.check(&unit(33_333, 0)), Ok(()));
+        assert!(order.check(&unit(33_333, 0)).is_err());
+        assert!(order.check(&unit(10, 0)).is_err());
+        assert_eq!(order.check(&unit(66_666, 0)), Ok(()));
+    }
+
+    #[test]
+    fn a_picture_cannot_have_seen_input_that_was_not_sent() {
+        let mut order = MessageOrder { input_sent: 3, ..MessageOrder::default() };
+        assert_eq!(order.check(&unit(1, 3)), Ok(()));
+        assert!(order.check(&unit(2, 4)).is_err());
+    }
+
+    #[test]
+    fn a_scene_starts_once() {
+        let mut order = MessageOrder::default();
+        assert_eq!(order.check(&FromWorker::Started), Ok(()));
+        assert!(order.check(&FromWorker::Started).is_err());
+    }
+
+    #[test]
+    fn a_worker_that_does_not_answer_for_five_seconds_is_dead() {
+        let mut heartbeat = Heartbeat::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(matches!(heartbeat.beat(after(0)), Beat::Ping(1)));
+        assert_eq!(heartbeat.answered(1), Ok(()));
+        assert!(matches!(heartbeat.beat(after(1)), Beat::Ping(2)));
+        assert!((2..=5).all(|second| matches!(heartbeat.beat(after(second)), Beat::Wait)));
+        assert!(matches!(heartbeat.beat(after(6)), Beat::Dead));
+    }
+
+    #[test]
+    fn an_answer_to_no_ping_is_a_violation() {
+        let mut heartbeat = Heartbeat::default();
+        assert!(heartbeat.answered(0).is_err());
+        assert!(matches!(heartbeat.beat(Instant::now()), Beat::Ping(1)));
+        assert!(heartbeat.answered(7).is_err());
+    }
+}
