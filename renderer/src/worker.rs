@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,8 +25,8 @@ use tracing::{debug, warn};
 
 use crate::{
     frame::{
-        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Sink, Ticks,
-        pipeline::{KEEP_ALIVE_US, SinkClosed},
+        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Sink, Ticks, cpu_time,
+        pipeline::{GPU_TIMEOUT_MS, KEEP_ALIVE_US, SinkClosed},
     },
     gpu::{Backend, Gpu},
     host::{Window, wasi::LogSink},
@@ -91,18 +91,19 @@ async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError
     let mut broker = UnixStream::from_std(broker)?;
     codec::greet(&mut broker).await?;
     let (reader, writer) = broker.into_split();
-    let (outbox, outgoing) = mpsc::channel(OUTBOX_MESSAGES);
-    let writing = tokio::spawn(write(writer, outgoing));
+    let (sender, outgoing) = mpsc::channel(OUTBOX_MESSAGES);
+    let outbox = Outbox { sender, sent: Arc::default() };
+    let writing = tokio::spawn(write(writer, outgoing, Arc::clone(&outbox.sent)));
     let reason = match Gpu::open(Backend::Vulkan) {
         Ok(gpu) => {
-            let _ = outbox.send(FromWorker::Ready(gpu.info())).await;
+            let _ = outbox.sender.send(FromWorker::Ready(gpu.info())).await;
             session(reader, &outbox, gpu).await?
         }
         Err(error) => EndReason::Internal(error.to_string()),
     };
     debug!(code = reason.code(), "the session ends: {reason}");
     let _ = timeout(FLUSH_TIMEOUT, async {
-        let _ = outbox.send(FromWorker::Ended(reason)).await;
+        let _ = outbox.sender.send(FromWorker::Ended(reason)).await;
         // The writer ends after `Ended`, whoever still holds a sender.
         let _ = writing.await;
     })
@@ -110,15 +111,25 @@ async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError
     Ok(())
 }
 
-async fn write(mut writer: unix::OwnedWriteHalf, mut outgoing: mpsc::Receiver<FromWorker>) {
+/// The way to the broker.
+struct Outbox {
+    sender: mpsc::Sender<FromWorker>,
+    sent: Arc<Sent>,
+}
+
+async fn write(mut writer: unix::OwnedWriteHalf, mut outgoing: mpsc::Receiver<FromWorker>, sent: Arc<Sent>) {
+    let clock = FrameClock::real();
     while let Some(message) = outgoing.recv().await {
-        let last = matches!(message, FromWorker::Ended(_));
+        let (wall_start_us, cpu_start_us) = (clock.now_us(), cpu_time::thread_us());
         if let Err(error) = codec::write(&mut writer, &message).await {
             debug!("the broker does not read any more: {error}");
             return;
         }
-        if last {
-            return;
+        match message {
+            // Whatever else ran on this thread while the socket was full is counted too; a broker that reads leaves no room for it.
+            FromWorker::AccessUnit(_) => sent.set(clock.now_us() - wall_start_us, cpu_time::thread_us() - cpu_start_us),
+            FromWorker::Ended(_) => return,
+            _ => {}
         }
     }
 }
@@ -140,7 +151,7 @@ async fn read(mut reader: unix::OwnedReadHalf, incoming: mpsc::Sender<Result<ToW
 
 async fn session(
     reader: unix::OwnedReadHalf,
-    outbox: &mpsc::Sender<FromWorker>,
+    outbox: &Outbox,
     gpu: Arc<Gpu>,
 ) -> Result<EndReason, WorkerError> {
     let (incoming, mut inbox) = mpsc::channel(INBOX_MESSAGES);
@@ -148,13 +159,13 @@ async fn session(
     let start = loop {
         match inbox.recv().await.ok_or(CodecError::Closed)?? {
             ToWorker::Start(start) => break start,
-            ToWorker::Ping { nonce } => drop(outbox.send(FromWorker::Pong { nonce }).await),
+            ToWorker::Ping { nonce } => drop(outbox.sender.send(FromWorker::Pong { nonce }).await),
             ToWorker::Stop => return Ok(EndReason::Stopped),
             other => debug!(?other, "ignored before `Start`"),
         }
     };
     match Session::start(start, outbox, gpu) {
-        Ok(session) => session.run(inbox, outbox).await,
+        Ok(session) => session.run(inbox, &outbox.sender).await,
         Err(error) => Ok(EndReason::Internal(format!("{error:#}"))),
     }
 }
@@ -173,7 +184,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(start: Start, outbox: &mpsc::Sender<FromWorker>, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
+    fn start(start: Start, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
         let scene = Scene::load(&start.artifact)?;
         let clock = FrameClock::real();
         let window = Window::new(start.size);
@@ -185,8 +196,9 @@ impl Session {
                 bitrate_bps: start.bitrate_bps,
                 encoder_threads: ENCODER_THREADS,
                 keep_alive_us: KEEP_ALIVE_US,
+                gpu_timeout_ms: GPU_TIMEOUT_MS,
             },
-            OutboxSink { outbox: outbox.clone(), end: Some(pipeline_end) },
+            OutboxSink { outbox: outbox.sender.clone(), sent: Arc::clone(&outbox.sent), end: Some(pipeline_end) },
         )?;
         pipeline.handle.set_watched(false);
         let lost_lines = Arc::new(AtomicU64::new(0));
@@ -196,10 +208,10 @@ impl Session {
             gpu,
             clock: clock.clone(),
             seed: start.seed,
-            log: log_sink(outbox.clone(), Arc::clone(&lost_lines)),
+            log: log_sink(outbox.sender.clone(), Arc::clone(&lost_lines)),
         });
         let (progress, epoch) = (run.progress(), Box::new(run.epoch()));
-        let scene_ended = spawn_scene(run, outbox.clone())?;
+        let scene_ended = spawn_scene(run, outbox.sender.clone())?;
         let ticks = clock.ticks(start.frame_rate_hz);
         Ok(Self {
             ticks,
@@ -324,13 +336,35 @@ fn spawn_scene(run: Run, outbox: mpsc::Sender<FromWorker>) -> std::io::Result<on
 /// before they are encoded.
 struct OutboxSink {
     outbox: mpsc::Sender<FromWorker>,
+    sent: Arc<Sent>,
     end: Option<oneshot::Sender<EndReason>>,
+}
+
+/// What sending the last access unit took; written by the writer, reported with the next unit.
+#[derive(Debug, Default)]
+struct Sent {
+    wall_us: AtomicU32,
+    cpu_us: AtomicU32,
+}
+
+impl Sent {
+    fn set(&self, wall_us: u64, cpu_us: u64) {
+        self.wall_us.store(u32::try_from(wall_us).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.cpu_us.store(u32::try_from(cpu_us).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    fn take(&self) -> (u32, u32) {
+        (self.wall_us.swap(0, Ordering::Relaxed), self.cpu_us.swap(0, Ordering::Relaxed))
+    }
 }
 
 impl Sink for OutboxSink {
     fn send(&mut self, output: Output) -> Result<(), SinkClosed> {
         let message = match output {
-            Output::AccessUnit { unit, .. } => FromWorker::AccessUnit(unit),
+            Output::AccessUnit(mut unit) => {
+                (unit.times.send_us, unit.cpu_times.send_us) = self.sent.take();
+                FromWorker::AccessUnit(unit)
+            }
             Output::FramesDropped { count } => FromWorker::FramesDropped { count },
             Output::Ended(end) => {
                 if let Some(sender) = self.end.take() {

@@ -3,6 +3,7 @@
 //! Only here the broker (`streamer`) and the renderer meet, and only as processes: `serve` starts this binary again as `worker`
 //! and `compile`.
 
+mod bench;
 mod cli;
 mod logging;
 mod renderer_entry;

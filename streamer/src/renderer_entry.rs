@@ -2,25 +2,23 @@
 
 use std::{os::unix::net::UnixStream, path::Path, process::ExitCode};
 
-use renderer_protocol::FrameSize;
+use renderer::scene::CompileError;
 use streamer::session::compile::CompileReport;
 
+pub(crate) use crate::bench::pipeline as bench_pipeline;
+
 /// Runs a session's scene for the broker at the other end of the socket.
-pub(crate) fn worker(_broker: UnixStream) -> ExitCode {
-    ExitCode::FAILURE
+pub(crate) fn worker(broker: UnixStream) -> ExitCode {
+    renderer::worker::run(broker)
 }
 
 /// Compiles a scene into the cache, or says why it cannot be run here. An error is ours.
-pub(crate) fn compile(_scene: &Path, _cache: &Path) -> anyhow::Result<CompileReport> {
-    anyhow::bail!("this build has no renderer")
-}
-
-/// Measures the pipeline and prints the figures.
-pub(crate) fn bench_pipeline(
-    _scene: &Path,
-    _size: FrameSize,
-    _frames: u32,
-    _json: bool,
-) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no renderer")
+pub(crate) fn compile(scene: &Path, cache: &Path) -> anyhow::Result<CompileReport> {
+    match renderer::scene::compile(scene, cache) {
+        Ok(artifact) => Ok(CompileReport::Ok { artifact }),
+        Err(CompileError::Refused(refusal)) => {
+            Ok(CompileReport::Refused { code: refusal.code().to_owned(), message: refusal.to_string() })
+        }
+        Err(error) => Err(error.into()),
+    }
 }

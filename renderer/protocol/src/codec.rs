@@ -103,6 +103,7 @@ mod tests {
             input_sequence: 7,
             keep_alive: false,
             times: StageTimes::default(),
+            cpu_times: StageTimes::default(),
             data: vec![1; bytes],
         })
     }

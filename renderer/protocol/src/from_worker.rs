@@ -58,14 +58,16 @@ pub struct AccessUnit {
     pub input_sequence: u64,
     /// True when nothing changed and this only tells receivers that the stream lives.
     pub keep_alive: bool,
-    /// Where the time went.
+    /// Where the time went, by the clock.
     pub times: StageTimes,
+    /// Processor time of the thread that read back, converted, encoded and sent; the scene's is not known to it, and 0.
+    pub cpu_times: StageTimes,
     /// NAL units with start codes, at most [`MAX_ACCESS_UNIT_BYTES`].
     #[serde(with = "serde_bytes")]
     pub data: Vec<u8>,
 }
 
-/// Wall time of each stage for one frame, in microseconds.
+/// Time of each stage for one frame, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageTimes {
     /// From the tick until the scene presented.
@@ -76,6 +78,8 @@ pub struct StageTimes {
     pub convert_us: u32,
     /// I420 to the access unit.
     pub encode_us: u32,
+    /// The access unit *before* this one to the socket: of its own sending no message can tell.
+    pub send_us: u32,
 }
 
 /// Where a line came from.

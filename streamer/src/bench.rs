@@ -1,0 +1,172 @@
+//! `scenecast bench pipeline`: a real worker process, measured from outside, against the bare floor of the same stages.
+
+use std::{
+    io::Write as _,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use renderer::{
+    bench::{FloorConfig, OrbitNative, PipelineReport, Recorder, Run, Spent, Stage, run_floor},
+    encode::EncoderConfig,
+    gpu::{Backend, Gpu},
+};
+use renderer_protocol::{
+    AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, Start, ToWorker, ViewerId, codec,
+};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// What both sides are paced to: a session's default rate.
+const FRAME_RATE_HZ: u32 = 30;
+/// What both encoders aim at: a session's default at 720p.
+const BITRATE_BPS: u32 = 4_000_000;
+/// Frames before the measured ones: pipelines are compiled, caches filled, an IDR encoded.
+const WARM_UP_FRAMES: u32 = 30;
+/// The worker sends something at least once a second.
+const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Measures a scene and prints the figures.
+pub(crate) fn pipeline(scene: &Path, size: FrameSize, frames: u32, json: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let cache = tempfile::tempdir().context("no folder for the compiled scene")?;
+    let artifact = renderer::scene::compile(scene, cache.path())
+        .with_context(|| format!("{} cannot be measured", scene.display()))?;
+    let name = scene.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let (adapter, pipeline) = runtime.block_on(measure_worker(artifact, size, frames))?;
+    let floor = match name.as_str() {
+        "orbit" => runtime.block_on(measure_orbit_floor(size, frames))?,
+        // Only a scene with a native twin has a floor.
+        _ => Recorder::default().finish(0, 0),
+    };
+    let adapter = format!("{} ({})", adapter.name, adapter.driver);
+    let report = PipelineReport { scene: name, adapter, size, pace_hz: Some(FRAME_RATE_HZ), pipeline, floor };
+    let text = if json { report.to_json()? + "\n" } else { report.to_string() };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+async fn measure_orbit_floor(size: FrameSize, frames: u32) -> anyhow::Result<Run> {
+    let gpu = Gpu::open(Backend::Vulkan)?;
+    let (device, queue) = gpu.adapter().request_device(&wgpu::DeviceDescriptor::default()).await?;
+    let mut twin = OrbitNative::new(&device, &queue, renderer::bench::TARGET_VIEW_FORMAT, [size.width(), size.height()]);
+    let encoder = EncoderConfig { size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, threads: 1 };
+    let config = FloorConfig { size, frames, pace_hz: Some(FRAME_RATE_HZ), encoder };
+    Ok(run_floor((&device, &queue), &mut twin, &config)?)
+}
+
+async fn measure_worker(artifact: PathBuf, size: FrameSize, frames: u32) -> anyhow::Result<(AdapterInfo, Run)> {
+    let mut worker = Worker::start().await?;
+    let FromWorker::Ready(adapter) = worker.next().await? else { bail!("the worker's first message is not `Ready`") };
+    let start = Start { artifact, size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, seed: 0 };
+    worker.send(&ToWorker::Start(start)).await?;
+    worker.send(&ToWorker::SetWatched(true)).await?;
+    // The key that the native twin is drawn with, too: every frame differs from the one before.
+    let events = vec![InputEvent::KeyDown(KeyEvent {
+        viewer: ViewerId(1),
+        code: "ArrowRight".to_owned(),
+        text: None,
+        repeat: false,
+        modifiers: Modifiers::default(),
+    })];
+    worker.send(&ToWorker::Input { sequence: 1, events }).await?;
+
+    let mut recorder = Recorder::default();
+    let mut bytes = 0;
+    let mut cpu_before_us = 0;
+    for frame in 0..WARM_UP_FRAMES.saturating_add(frames) {
+        let unit = worker.next_unit().await?;
+        let cpu_us = worker.cpu_us()?;
+        if frame >= WARM_UP_FRAMES {
+            record(&mut recorder, &unit, cpu_us.saturating_sub(cpu_before_us));
+            bytes += unit.data.len();
+        }
+        cpu_before_us = cpu_us;
+    }
+    worker.send(&ToWorker::Stop).await?;
+    let run = recorder.finish(frames as usize, bytes);
+    Ok((adapter, run))
+}
+
+/// `frame_cpu_us` is what all threads of the worker took since the unit before. What is not the pipeline thread's is the scene's:
+/// the guest, the host functions, and a software driver's own threads.
+fn record(recorder: &mut Recorder, unit: &AccessUnit, frame_cpu_us: u64) {
+    let (wall, cpu) = (unit.times, unit.cpu_times);
+    let stages = [
+        (Stage::Readback, wall.readback_us, cpu.readback_us),
+        (Stage::Convert, wall.convert_us, cpu.convert_us),
+        (Stage::Encode, wall.encode_us, cpu.encode_us),
+        (Stage::Send, wall.send_us, cpu.send_us),
+    ];
+    let mut rest = Spent { wall_us: wall.scene_us.into(), cpu_us: frame_cpu_us };
+    let mut wall_us = rest.wall_us;
+    for (stage, stage_wall_us, stage_cpu_us) in stages {
+        recorder.stage(stage, Spent { wall_us: stage_wall_us.into(), cpu_us: stage_cpu_us.into() });
+        rest.cpu_us = rest.cpu_us.saturating_sub(stage_cpu_us.into());
+        wall_us += u64::from(stage_wall_us);
+    }
+    recorder.stage(Stage::Scene, rest);
+    recorder.frame(Spent { wall_us, cpu_us: frame_cpu_us });
+}
+
+struct Worker {
+    process: Child,
+    socket: UnixStream,
+}
+
+impl Worker {
+    async fn start() -> anyhow::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let process = Command::new(std::env::current_exe()?)
+            .arg("worker")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .kill_on_drop(true)
+            .spawn()
+            .context("the worker process cannot be started")?;
+        let mut socket = UnixStream::from_std(ours)?;
+        codec::greet(&mut socket).await?;
+        Ok(Self { process, socket })
+    }
+
+    async fn send(&mut self, message: &ToWorker) -> anyhow::Result<()> {
+        Ok(codec::write(&mut self.socket, message).await?)
+    }
+
+    async fn next(&mut self) -> anyhow::Result<FromWorker> {
+        let message = timeout(SILENCE_LIMIT, codec::read(&mut self.socket)).await;
+        match message.context("the worker is silent")?? {
+            FromWorker::Ended(reason) => bail!("the session ended: {reason}"),
+            message => Ok(message),
+        }
+    }
+
+    /// The next picture; one that is only kept alive is none.
+    async fn next_unit(&mut self) -> anyhow::Result<AccessUnit> {
+        loop {
+            match self.next().await? {
+                FromWorker::AccessUnit(unit) if !unit.keep_alive => return Ok(unit),
+                FromWorker::AccessUnit(_) => bail!("the scene does not move, so there is nothing to measure"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Processor time of all its threads, from the scheduler's own count in nanoseconds.
+    fn cpu_us(&self) -> anyhow::Result<u64> {
+        let pid = self.process.id().context("the worker is gone")?;
+        let mut total_ns = 0;
+        for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread may end between the listing and the look.
+            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            total_ns += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(total_ns / 1_000)
+    }
+}
