@@ -1,0 +1,8 @@
+//! What benchmarks measure with, and the floor that they measure against: the same drawing, readback, conversion and encoding,
+//! bare, in one thread, without a sandbox, a pipeline or a second process.
+
+mod floor;
+mod report;
+
+pub use floor::{FloorConfig, FloorError, NativeScene, TARGET_FORMAT, WARM_UP_FRAMES, run_floor};
+pub use report::{Figures, PipelineReport, Recorder, Run, Spent, Stage, StageFigures};

@@ -1,0 +1,150 @@
+//! The scene's end of the pipeline: takes textures from its surface.
+
+use renderer_protocol::FrameSize;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::{Capture, CaptureError, FrameClock, InFlight, mailbox};
+
+/// What the scene's side knows of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PresentInfo {
+    /// When it was presented, by the frame clock.
+    pub pts_us: u64,
+    /// The highest input sequence that the scene had been given before it drew; 0 for none.
+    pub input_sequence: u64,
+    /// From the tick until the scene presented.
+    pub scene_us: u32,
+}
+
+/// A frame on its way to the pipeline.
+#[derive(Debug)]
+pub(super) struct PresentedFrame {
+    pub(super) in_flight: InFlight,
+    pub(super) info: PresentInfo,
+    /// When the readback was submitted.
+    pub(super) submitted_us: u64,
+}
+
+/// What became of a presented frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// It waits for the pipeline; a frame that waited before it is dropped.
+    Posted,
+    /// It is dropped: the frames before it are still being read back.
+    Dropped,
+    /// There is no pipeline any more.
+    Closed,
+}
+
+/// Since when the presenter is submitting a readback, if it is. Drivers may block there until earlier work is done: Mesa's
+/// software driver does.
+#[derive(Debug)]
+pub(super) struct Submitting {
+    since_us: AtomicU64,
+}
+
+/// A clock never gets there.
+const NOT_SUBMITTING: u64 = u64::MAX;
+
+impl Default for Submitting {
+    fn default() -> Self {
+        Self { since_us: AtomicU64::new(NOT_SUBMITTING) }
+    }
+}
+
+impl Submitting {
+    /// 0 when it is not.
+    pub(super) fn elapsed_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.since_us.load(Ordering::Acquire))
+    }
+
+    fn begin(&self, now_us: u64) {
+        self.since_us.store(now_us, Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.since_us.store(NOT_SUBMITTING, Ordering::Release);
+    }
+}
+
+/// Presents textures; belongs to the scene's thread. It never waits for the pipeline, and for the GPU only where the driver does
+/// so when work is submitted; when that hangs, the pipeline ends with a time-out.
+#[derive(Debug)]
+pub struct Presenter {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    is_cpu: bool,
+    clock: FrameClock,
+    frames: mailbox::Sender<PresentedFrame>,
+    submitting: Arc<Submitting>,
+    capture: Option<Capture>,
+}
+
+/// Where a presenter posts its frames; [`Pipeline::spawn`](super::Pipeline::spawn) makes it, before there needs to be a device.
+#[derive(Debug)]
+pub struct FrameSender {
+    pub(super) frames: mailbox::Sender<PresentedFrame>,
+    pub(super) clock: FrameClock,
+    pub(super) submitting: Arc<Submitting>,
+}
+
+impl Presenter {
+    /// `is_cpu`: the device's adapter is a software rasteriser.
+    pub fn new(sender: FrameSender, device: &wgpu::Device, queue: &wgpu::Queue, is_cpu: bool) -> Self {
+        let FrameSender { frames, clock, submitting } = sender;
+        Self {
+            device: device.clone(),
+            queue: queue.clone(),
+            is_cpu,
+            clock,
+            frames,
+            submitting,
+            capture: None,
+        }
+    }
+
+    /// Presents a texture with what was submitted to draw it so far. Its contents are taken at this point of the queue, so it may
+    /// be drawn to again right after. It needs one of the [`SUPPORTED_FORMATS`](super::readback::SUPPORTED_FORMATS), the
+    /// [`Capture::texture_usages`] and [`Capture::view_formats`], and a size that is a [`FrameSize`].
+    pub fn present(&mut self, texture: &wgpu::Texture, info: PresentInfo) -> Result<Presented, CaptureError> {
+        if self.frames.is_closed() {
+            return Ok(Presented::Closed);
+        }
+        let submitted_us = self.clock.now_us();
+        // An older frame that still waits would be replaced in any case; without it there is always a slot for this one, unless
+        // the pipeline holds the other.
+        drop(self.frames.retract());
+        self.submitting.begin(submitted_us);
+        let captured = self.capture_for(texture).and_then(|capture| capture.capture(texture));
+        self.submitting.end();
+        let Some(in_flight) = captured? else {
+            self.frames.count_lost();
+            return Ok(Presented::Dropped);
+        };
+        match self.frames.post(PresentedFrame { in_flight, info, submitted_us }) {
+            Ok(()) => Ok(Presented::Posted),
+            Err(mailbox::Closed) => Ok(Presented::Closed),
+        }
+    }
+
+    fn capture_for(&mut self, texture: &wgpu::Texture) -> Result<&Capture, CaptureError> {
+        let size =
+            FrameSize::new(texture.width(), texture.height()).map_err(|error| CaptureError::Unsuitable {
+                found: format!("{}x{}", texture.width(), texture.height()),
+                expected: error.to_string(),
+            })?;
+        let fitting = self
+            .capture
+            .take()
+            .filter(|capture| capture.size() == size && capture.format() == texture.format());
+        let capture = match fitting {
+            Some(capture) => capture,
+            None => Capture::new(&self.device, &self.queue, self.is_cpu, size, texture.format())?,
+        };
+        Ok(self.capture.insert(capture))
+    }
+}
