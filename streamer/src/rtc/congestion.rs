@@ -1,7 +1,9 @@
 //! What the path to a viewer carries, in bits a second.
 //!
-//! Google Congestion Control (draft-ietf-rmcat-gcc-02) does the estimating; this module keeps its result honest for a source
-//! that sends less than it may: an encoder of a still scene. It reads no clock and knows nothing of encoders.
+//! Google Congestion Control (draft-ietf-rmcat-gcc-02) does the estimating. This module adds what an interactive picture needs
+//! of it: an estimate that stays honest while the source sends less than it may, as the encoder of a still scene does, and one
+//! that does not accept a standing queue, which the estimator's view of delay *changes* overlooks. It reads no clock and knows
+//! nothing of encoders.
 
 use std::{
     collections::VecDeque,
@@ -27,15 +29,25 @@ const MAX_OF_SENT: f64 = 1.5;
 const TOO_LITTLE_TO_CONGEST_BPS: f64 = 500_000.0;
 /// The estimator climbs only linearly towards the rate of its last decrease; a path is not held to that for longer.
 const CEILING_MEMORY: Duration = Duration::from_secs(5);
-/// Window of the sent rate.
-const SENT_WINDOW: Duration = Duration::from_secs(1);
+/// Window of the sent and the arrived rate.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// Receivers report every 50–100 ms; a flood of reports merges into the newest entry.
-const MAX_SENT_ENTRIES: usize = 64;
+const MAX_RATE_ENTRIES: usize = 64;
+/// Delay over the path's own that no packet of a report was free of: a queue that stands. It is as much as two frames.
+const MAX_STANDING_DELAY: Duration = Duration::from_millis(70);
+/// A decrease is given so long to show in the next reports.
+const DECREASE_INTERVAL: Duration = Duration::from_millis(300);
+/// Of the rate that arrives while a queue stands, so that the queue drains.
+const DECREASE_FACTOR: f64 = 0.85;
+/// The path's own delay is the least of the last one to two of these: clocks drift apart, and paths change.
+const BASE_DELAY_WINDOW: Duration = Duration::from_secs(10);
 
 /// The estimator of one connection. The target goes to `published`.
 pub(super) struct Congestion {
     gcc: Gcc,
-    sent: VecDeque<(Instant, usize)>,
+    sent: Rate,
+    arrived: Rate,
+    base_delay: BaseDelay,
     last_decrease: Option<Instant>,
     target_bps: f64,
     published: Arc<AtomicU32>,
@@ -47,25 +59,84 @@ impl Congestion {
         let initial = f64::from(INITIAL_TARGET_BPS);
         Self {
             gcc: estimator(initial),
-            sent: VecDeque::new(),
+            sent: Rate::default(),
+            arrived: Rate::default(),
+            base_delay: BaseDelay::default(),
             last_decrease: None,
             target_bps: initial,
             published,
         }
     }
 
-    fn sent_bps(&mut self, now: Instant, bytes: usize) -> f64 {
-        let is_full = self.sent.len() >= MAX_SENT_ENTRIES;
-        match self.sent.back_mut().filter(|_| is_full) {
+    /// Whether every packet of `reports` that arrived waited in a queue, and the last decrease has had its time.
+    fn must_drain(&mut self, now: Instant, reports: &[PacketReport]) -> bool {
+        let delays = reports.iter().filter_map(|report| self.base_delay.above(now, report));
+        let has_had_time =
+            self.last_decrease.is_none_or(|at| now.saturating_duration_since(at) >= DECREASE_INTERVAL);
+        delays.min().is_some_and(|least| least > MAX_STANDING_DELAY) && has_had_time
+    }
+}
+
+/// Bits a second over [`RATE_WINDOW`].
+#[derive(Default)]
+struct Rate {
+    entries: VecDeque<(Instant, usize)>,
+}
+
+impl Rate {
+    fn add(&mut self, now: Instant, bytes: usize) -> f64 {
+        let is_full = self.entries.len() >= MAX_RATE_ENTRIES;
+        match self.entries.back_mut().filter(|_| is_full) {
             Some((_, newest)) => *newest = newest.saturating_add(bytes),
-            None => self.sent.push_back((now, bytes)),
+            None => self.entries.push_back((now, bytes)),
         }
-        while self.sent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > SENT_WINDOW) {
-            self.sent.pop_front();
+        while self.entries.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= RATE_WINDOW) {
+            self.entries.pop_front();
         }
-        let total: usize = self.sent.iter().map(|(_, bytes)| *bytes).fold(0, usize::saturating_add);
+        let total: usize = self.entries.iter().map(|(_, bytes)| *bytes).fold(0, usize::saturating_add);
         // Exact up to 2^32 bytes in a second.
-        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) * 8.0 / SENT_WINDOW.as_secs_f64()
+        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) * 8.0 / RATE_WINDOW.as_secs_f64()
+    }
+}
+
+/// The least one-way delay lately. The two ends' clocks are not aligned, so only differences mean anything: all times are
+/// microseconds since the first report.
+#[derive(Default)]
+struct BaseDelay {
+    origin: Option<(Instant, Duration)>,
+    window_start: Option<Instant>,
+    least_us: Option<i64>,
+    least_before_us: Option<i64>,
+}
+
+impl BaseDelay {
+    /// How much longer than the base this packet took.
+    fn above(&mut self, now: Instant, report: &PacketReport) -> Option<Duration> {
+        let arrival = report.arrival.filter(|_| report.arrived)?;
+        let (departed_at, arrived_at) = *self.origin.get_or_insert((report.departure, arrival));
+        let on_the_way_us = signed_us(arrival.checked_sub(arrived_at), arrived_at.checked_sub(arrival))?
+            .checked_sub(signed_us(
+                report.departure.checked_duration_since(departed_at),
+                departed_at.checked_duration_since(report.departure),
+            )?)?;
+        let started = *self.window_start.get_or_insert(now);
+        if now.saturating_duration_since(started) >= BASE_DELAY_WINDOW {
+            self.window_start = Some(now);
+            self.least_before_us = self.least_us.take();
+        }
+        let least = self.least_us.map_or(on_the_way_us, |least| least.min(on_the_way_us));
+        self.least_us = Some(least);
+        let base_us = self.least_before_us.map_or(least, |before| before.min(least));
+        Some(Duration::from_micros(u64::try_from(on_the_way_us.checked_sub(base_us)?).unwrap_or_default()))
+    }
+}
+
+/// One of the two is the difference, the other there when it is negative.
+fn signed_us(positive: Option<Duration>, negative: Option<Duration>) -> Option<i64> {
+    match (positive, negative) {
+        (Some(difference), _) => i64::try_from(difference.as_micros()).ok(),
+        (None, Some(difference)) => i64::try_from(difference.as_micros()).ok()?.checked_neg(),
+        (None, None) => None,
     }
 }
 
@@ -75,17 +146,23 @@ fn estimator(initial_bps: f64) -> Gcc {
 
 impl BandwidthEstimator for Congestion {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        let bytes = reports.iter().map(|report| report.size).fold(0, usize::saturating_add);
-        let sent_bps = self.sent_bps(now, bytes);
+        let size = |reports: &mut dyn Iterator<Item = &PacketReport>| {
+            reports.map(|report| report.size).fold(0, usize::saturating_add)
+        };
+        let sent_bps = self.sent.add(now, size(&mut reports.iter()));
+        let arrived_bps = self.arrived.add(now, size(&mut reports.iter().filter(|report| report.arrived)));
         let before = self.gcc.target_bitrate();
         self.gcc.on_reports(now, reports);
         let after = self.gcc.target_bitrate();
-        if after < before {
-            if sent_bps < TOO_LITTLE_TO_CONGEST_BPS && reports.iter().all(|report| report.arrived) {
-                self.gcc = estimator(before);
-            } else {
-                self.last_decrease = Some(now);
-            }
+        let must_drain = self.must_drain(now, reports);
+        let congests = sent_bps >= TOO_LITTLE_TO_CONGEST_BPS || reports.iter().any(|report| !report.arrived);
+        if after < before && !congests {
+            self.gcc = estimator(before);
+        } else if after < before {
+            self.last_decrease = Some(now);
+        } else if must_drain && congests {
+            self.gcc = estimator(after.min(arrived_bps * DECREASE_FACTOR));
+            self.last_decrease = Some(now);
         } else if self.last_decrease.is_some_and(|at| now.saturating_duration_since(at) > CEILING_MEMORY) {
             self.gcc = estimator(after);
             self.last_decrease = None;
@@ -121,14 +198,14 @@ mod tests {
 
     use super::*;
 
-    /// Plays `seconds` of feedback every 100 ms for a source of `bps` over a path that adds `extra_delay_ms` to each later
-    /// report, and returns the target at the end.
+    /// Plays `seconds` of feedback every 100 ms for a source of `bps` over a path whose delay grows by `growth_permille` of the
+    /// time, and returns the target at the end.
     fn after(
         congestion: &mut Congestion,
         start: Instant,
         seconds: u64,
         bps: u64,
-        extra_delay_ms: u64,
+        growth_permille: u32,
     ) -> u32 {
         let mut id = 0;
         for step in 0..seconds * 10 {
@@ -146,7 +223,7 @@ mod tests {
                         size: usize::try_from(bps / 80 / packets).unwrap(),
                         arrived: true,
                         departure: start + offset,
-                        arrival: Some(offset + Duration::from_millis(20 + extra_delay_ms * (step + 1))),
+                        arrival: Some(offset + Duration::from_millis(20) + offset * growth_permille / 1000),
                         ecn: Ecn::default(),
                     }
                 })
@@ -167,15 +244,39 @@ mod tests {
     #[test]
     fn a_growing_delay_brings_the_target_below_the_source() {
         let mut congestion = Congestion::new(Arc::default());
-        let target = after(&mut congestion, Instant::now(), 10, 4_000_000, 15);
-        assert!(target < 4_000_000, "the queue grows by 15 ms each report: {target}");
+        let target = after(&mut congestion, Instant::now(), 10, 4_000_000, 300);
+        assert!(target < 4_000_000, "the path carries less than 80 % of the source: {target}");
         assert!(target >= MIN_TARGET_BPS);
+    }
+
+    #[test]
+    fn a_delay_that_is_the_path_s_own_costs_nothing() {
+        let mut congestion = Congestion::new(Arc::default());
+        let start = Instant::now();
+        let far = |id: u64| PacketReport {
+            ssrc: 1,
+            id,
+            rtp_sequence_number: 0,
+            is_twcc: true,
+            twcc_sequence_number: 0,
+            size: 1200,
+            arrived: true,
+            departure: start + Duration::from_millis(id * 3),
+            // The receiver's clock is anywhere, and packets jitter by less than a frame.
+            arrival: Some(Duration::from_secs(7) + Duration::from_millis(id * 3 + id % 15)),
+            ecn: Ecn::default(),
+        };
+        for step in 0..200 {
+            let reports: Vec<PacketReport> = (step * 33..(step + 1) * 33).map(far).collect();
+            congestion.on_reports(start + Duration::from_millis((step + 1) * 100), &reports);
+        }
+        assert!(congestion.published.load(Ordering::Relaxed) >= INITIAL_TARGET_BPS);
     }
 
     #[test]
     fn keep_alives_of_a_still_scene_do_not_lower_the_target() {
         let mut congestion = Congestion::new(Arc::default());
-        let target = after(&mut congestion, Instant::now(), 30, 40_000, 15);
+        let target = after(&mut congestion, Instant::now(), 30, 40_000, 300);
         assert!(target >= INITIAL_TARGET_BPS, "{target}");
     }
 

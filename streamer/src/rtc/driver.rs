@@ -35,7 +35,9 @@ use super::{
 };
 
 /// From the offer to the end of the DTLS handshake. A viewer that takes longer has no path to here.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The loop turns at least so often, whatever the engine says.
+const MAX_TURN_INTERVAL: Duration = Duration::from_secs(5);
 /// Datagrams taken in one turn, so that a flood of them does not keep frames from going out.
 const MAX_DATAGRAMS_PER_TURN: usize = 64;
 /// Drains of the engine in one turn; each but the last one found something to send.
@@ -104,6 +106,7 @@ pub(super) struct Wiring {
     pub(super) datagrams: mpsc::Receiver<Datagram>,
     pub(super) texts: mpsc::Receiver<String>,
     pub(super) stop: CancellationToken,
+    pub(super) connect_timeout: Duration,
 }
 
 impl Driver {
@@ -122,7 +125,7 @@ impl Driver {
             packets: VecDeque::new(),
             burst_packets: MIN_BURST_PACKETS,
             next_burst: now,
-            connect_deadline: now + CONNECT_TIMEOUT,
+            connect_deadline: now + wiring.connect_timeout,
             pending: VecDeque::new(),
             addresses: Vec::new(),
             rtcp_senders: Vec::new(),
@@ -183,7 +186,7 @@ impl Driver {
 
     /// When the loop has to turn again if nothing comes.
     fn deadline(&mut self) -> Instant {
-        let mut deadline = Instant::now() + CONNECT_TIMEOUT;
+        let mut deadline = Instant::now() + MAX_TURN_INTERVAL;
         if let Some(timer) = self.engine.connection.poll_timeout() {
             let earliest = self.last_timer.map_or(timer, |last| timer.max(last + MIN_TIMER_INTERVAL));
             deadline = deadline.min(earliest);
@@ -349,7 +352,7 @@ impl Driver {
         while self.engine.connection.poll_media_read().is_some() {}
         self.flush();
         while self.pending.is_empty() {
-            let Some(message) = self.engine.connection.poll_read() else { return };
+            let Some(message) = self.engine.connection.poll_read() else { break };
             let RTCMessage::DataChannelMessage(id, message) = message.message else { continue };
             let channel = if Some(id) == self.engine.motion {
                 Channel::Motion

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Answer, OfferError, Peer, PeerEvent, RtcConfig,
-    driver::{Driver, Wiring},
+    driver::{CONNECT_TIMEOUT, Driver, Wiring},
     engine::{self, Parameters},
     mux::Mux,
     offer,
@@ -35,7 +35,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// The one socket, and what all peers share.
 pub struct RtcServer {
     mux: Arc<Mux>,
-    config: RtcConfig,
+    playout_delay_ms: Option<(u16, u16)>,
+    connect_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -44,10 +45,18 @@ impl RtcServer {
     /// Binds the socket and starts to receive.
     #[expect(clippy::unused_async, reason = "must be called where there is a runtime to receive on")]
     pub async fn bind(config: RtcConfig) -> io::Result<Arc<Self>> {
-        let mux = Mux::bind(&config)?;
+        Self::with_connect_timeout(&config, CONNECT_TIMEOUT)
+    }
+
+    pub(super) fn with_connect_timeout(
+        config: &RtcConfig,
+        connect_timeout: Duration,
+    ) -> io::Result<Arc<Self>> {
+        let mux = Mux::bind(config)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         mux.start(&tasks, &stop);
-        Ok(Arc::new(Self { mux, config, tasks, stop }))
+        let playout_delay_ms = config.playout_delay_ms;
+        Ok(Arc::new(Self { mux, playout_delay_ms, connect_timeout, tasks, stop }))
     }
 
     /// The address of the one socket, with the port that was taken when zero was asked for.
@@ -72,7 +81,7 @@ impl RtcServer {
             candidates: self.mux.candidates(),
             ufrag: ufrag.clone(),
             password: random_characters(PASSWORD_CHARACTERS),
-            playout_delay_ms: self.config.playout_delay_ms,
+            playout_delay_ms: self.playout_delay_ms,
             counters: Arc::clone(&shared.counters),
             target_bps: Arc::clone(&shared.target_bps),
         };
@@ -94,6 +103,7 @@ impl RtcServer {
             datagrams,
             texts: text_receiver,
             stop: stop.clone(),
+            connect_timeout: self.connect_timeout,
         });
         self.supervise(driver, events, finished.clone());
         Ok((answer, Peer::new(shared, texts, stop, finished), event_receiver))
