@@ -122,6 +122,7 @@ function tellSize(size) {
 function render() {
     const { state, end } = session;
     page.dataset.state = state;
+    performance.mark(`scenecast-${state}`);
     notice.textContent = state === 'reconnecting' ? 'Connection lost. Trying again…' : state === 'connecting' ? `Starting ${scene}…` : '';
     ended.hidden = end === null;
     if (end === null) return;
