@@ -100,8 +100,9 @@ function awaitPicture(stream) {
     const shown = () => {
         if (video.srcObject === stream) session.pictureShown();
     };
-    if (typeof video.requestVideoFrameCallback === 'function') video.requestVideoFrameCallback(shown);
-    else video.addEventListener('loadeddata', shown, { once: true });
+    // Frame callbacks rest while the page is in the background, and not every browser has them.
+    video.requestVideoFrameCallback?.(shown);
+    video.addEventListener('loadeddata', shown, { once: true });
 }
 
 /** The stream has this page's size if it was made for it, or if nobody else looks on. */

@@ -11,7 +11,8 @@ const require = createRequire(import.meta.url);
 
 /** The files that a page of the second origin may load. @type {Record<string, () => string>} */
 const FILES = {
-    '/': () => '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>A player</title><video muted autoplay playsinline></video>',
+    '/': () => `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>A player</title>
+        <video muted autoplay playsinline></video>`,
     '/whep.js': () => readFileSync(require.resolve('@binbat/whip-whep/whep.js'), 'utf8'),
     '/webrtc-player.js': () => asModule(require.resolve('@eyevinn/webrtc-player')),
 };
@@ -67,7 +68,8 @@ export function players(shared) {
 
     /** @param {import('playwright-core').Page} page */
     const plays = async (page) => {
-        await until('video frames are decoded', () => page.evaluate(() => (document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0) > 0));
+        await until('video frames are decoded', () =>
+            page.evaluate(() => (document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames ?? 0) > 0));
         const { width, height } = await pictureSize(page);
         assert.ok(width > 0 && width <= 640 && height > 0 && height <= 400, `${width} × ${height}`);
         const shades = new Set(await picture(page));

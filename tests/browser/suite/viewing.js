@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import {
-    DESKTOP, PHONE, SMALL, changesPicture, difference, drag, MOVED_LEVELS, pause, picture, pictureSize, screenshot, sessionOf, stillPicture, until,
-    untilState, withPage,
+    DESKTOP, MOVED_LEVELS, PHONE, SMALL, changesPicture, difference, drag, pause, picture, pictureSize, screenshot, sessionOf,
+    stillPicture, until, untilState, withPage,
 } from './browser.js';
 
 /** @param {import('./index.test.js').Shared} shared */
