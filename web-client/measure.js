@@ -29,6 +29,8 @@
  * @property {number} presentedMs
  * @property {number} expectedDisplayMs
  *
+ * @typedef {{ seq: number, atMs: number, ms: number }} Answer  to an input: which one, when it was made, how long it took
+ *
  * @typedef {{ p50: number, p95: number, count: number }} Distribution
  */
 
@@ -147,7 +149,7 @@ export class ResponseTimes {
 
     /**
      * @param {MeasuredFrame} frame
-     * @returns {{ seq: number, ms: number }[]} the inputs that this picture answers. One that changed nothing has no answer that can
+     * @returns {Answer[]} the inputs that this picture answers. One that changed nothing has no answer that can
      * be seen, and none here.
      */
     shown(frame) {
@@ -155,7 +157,7 @@ export class ResponseTimes {
         for (const [seq, atMs] of this.#waiting) {
             if (seq > frame.sent.seq) break;
             this.#waiting.delete(seq);
-            if (frame.sent.keep_alive !== true) answers.push({ seq, ms: frame.presentedMs - atMs });
+            if (frame.sent.keep_alive !== true) answers.push({ seq, atMs, ms: frame.presentedMs - atMs });
         }
         return answers;
     }

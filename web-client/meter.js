@@ -4,6 +4,7 @@
  * browser's statistics, and keeps the figures. Runs only while somebody looks at them. The arithmetic is in measure.js.
  *
  * @typedef {import('./measure.js').MeasuredFrame} MeasuredFrame
+ * @typedef {import('./measure.js').Answer} Answer
  * @typedef {import('./measure.js').Distribution} Distribution
  * @typedef {import('./session.js').Link} Link
  *
@@ -50,7 +51,7 @@ export class Meter {
 
     /** Called with every picture whose two accounts were joined. @type {((frame: MeasuredFrame) => void) | null} */
     onFrame = null;
-    /** Called with every input that a picture has answered. @type {((answer: { seq: number, ms: number }) => void) | null} */
+    /** Called with every input that a picture has answered. @type {((answer: Answer, frame: MeasuredFrame) => void) | null} */
     onAnswer = null;
     /** Called when the figures are new. @type {((figures: Figures) => void) | null} */
     onFigures = null;
@@ -169,7 +170,7 @@ export class Meter {
         if (frame.sentMs !== null) this.#account.sendToPresentation.add(frame.presentedMs - frame.sentMs);
         for (const answer of this.#account.responses.shown(frame)) {
             this.#account.clickToPixel.add(answer.ms);
-            this.onAnswer?.(answer);
+            this.onAnswer?.(answer, frame);
         }
         this.onFrame?.(frame);
     }

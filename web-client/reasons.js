@@ -16,7 +16,13 @@ const RETRY = 'Try again';
 
 /** @type {Readonly<Record<string, { title: string, text: string, again: string | null }>>} */
 const KNOWN = {
-    stopped: { title: 'The session was ended', text: 'Somebody ended it, or the server is shutting down.', again: START },
+    stopped: { title: 'The session was ended', text: 'Somebody ended it.', again: START },
+    deleted: { title: 'The session was ended', text: 'Somebody ended it.', again: START },
+    nobody_watching: {
+        title: 'This session is over',
+        text: 'Nobody was watching any more. A new one shows the same scene.',
+        again: START,
+    },
     finished: { title: 'The scene has come to its end', text: 'It had no more to show.', again: START },
     unknown_session: {
         title: 'This session is over',

@@ -78,7 +78,12 @@ export class Stage {
             // No text selection, no emulated mouse events, no middle-button scrolling.
             event.preventDefault();
         });
-        element.addEventListener('pointermove', (event) => this.#input.pointerMove(event, this.#rect()));
+        // Raw updates come when the hand moves, ordinary moves wait for the next picture of the page: up to 16 ms for nothing, as what
+        // is drawn here does not depend on them. Not every browser has them.
+        const move = 'onpointerrawupdate' in window ? 'pointerrawupdate' : 'pointermove';
+        element.addEventListener(move, (event) => {
+            if (event instanceof PointerEvent) this.#input.pointerMove(event, this.#rect());
+        });
         element.addEventListener('pointerup', (event) => this.#input.pointerUp(event, this.#rect()));
         element.addEventListener('pointercancel', (event) => this.#input.pointerCancel(event));
         // After an up or a cancel nothing is pressed any more, and this one is without effect.

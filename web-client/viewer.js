@@ -100,8 +100,9 @@ function awaitPicture(stream) {
     const shown = () => {
         if (video.srcObject === stream) session.pictureShown();
     };
-    if (typeof video.requestVideoFrameCallback === 'function') video.requestVideoFrameCallback(shown);
-    else video.addEventListener('loadeddata', shown, { once: true });
+    // Frame callbacks rest while the page is in the background, and not every browser has them.
+    video.requestVideoFrameCallback?.(shown);
+    video.addEventListener('loadeddata', shown, { once: true });
 }
 
 /** The stream has this page's size if it was made for it, or if nobody else looks on. */
@@ -122,6 +123,7 @@ function tellSize(size) {
 function render() {
     const { state, end } = session;
     page.dataset.state = state;
+    performance.mark(`scenecast-${state}`);
     notice.textContent = state === 'reconnecting' ? 'Connection lost. Trying again…' : state === 'connecting' ? `Starting ${scene}…` : '';
     ended.hidden = end === null;
     if (end === null) return;

@@ -83,9 +83,9 @@ test('an input is answered by the first picture that the scene drew knowing of i
     responses.acted(5, 1010);
     responses.acted(6, 1040);
     assert.deepEqual(responses.shown(frame(3, 1020)), []);
-    assert.deepEqual(responses.shown(frame(5, 1050)), [{ seq: 4, ms: 50 }, { seq: 5, ms: 40 }]);
+    assert.deepEqual(responses.shown(frame(5, 1050)), [{ seq: 4, atMs: 1000, ms: 50 }, { seq: 5, atMs: 1010, ms: 40 }]);
     assert.deepEqual(responses.shown(frame(5, 1080)), []);
-    assert.deepEqual(responses.shown(frame(9, 1100)), [{ seq: 6, ms: 60 }]);
+    assert.deepEqual(responses.shown(frame(9, 1100)), [{ seq: 6, atMs: 1040, ms: 60 }]);
 });
 
 test('an input that changed nothing has no answer: the keep-alive after it is none', () => {
