@@ -76,10 +76,9 @@ fn run(device: &wgpu::Device, shared: &Shared) {
             state.wanted = false;
         }
         match device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(POLL_SLICE) }) {
-            Ok(_) => {}
             Err(wgpu::PollError::Timeout) => shared.state().wanted = true,
-            // The index was not ours to give, so this cannot be; waiting again would spin.
-            Err(wgpu::PollError::WrongSubmissionIndex(..)) => {}
+            // There is no index of ours that could be wrong.
+            Ok(_) | Err(wgpu::PollError::WrongSubmissionIndex(..)) => {}
         }
     }
 }

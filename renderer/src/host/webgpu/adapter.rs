@@ -116,6 +116,7 @@ fn default_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
 }
 
 /// How a limit is asked for.
+#[derive(Clone, Copy)]
 enum LimitClass {
     /// Larger is better.
     Maximum,
@@ -253,7 +254,7 @@ impl WebGpuCtxView<'_> {
                 let known = FEATURES.iter().find(|(_, name, _)| *name == wanted);
                 match known {
                     Some((_, _, feature)) if gpu.adapter().features().contains(*feature) => {
-                        features |= *feature
+                        features |= *feature;
                     }
                     _ => {
                         let message = format!("the adapter has no feature {wanted:?}");

@@ -20,6 +20,12 @@ use crate::host::OverLimit;
 /// Commands of one bundle: at some five for each drawn thing, 50,000 things.
 const MAX_COMMANDS: usize = 1 << 18;
 
+/// What the pass in which commands are tried does with its attachment: nothing that would need it to exist before or after.
+const TRIED_DEPTH: wgpu::Operations<f32> =
+    wgpu::Operations { load: wgpu::LoadOp::Clear(0.0), store: wgpu::StoreOp::Discard };
+const TRIED_STENCIL: wgpu::Operations<u32> =
+    wgpu::Operations { load: wgpu::LoadOp::Clear(0), store: wgpu::StoreOp::Discard };
+
 /// `gpu-render-bundle-encoder`
 pub struct RenderBundleEncoder {
     device: Device,
@@ -144,17 +150,10 @@ impl Layout {
                     depth_stencil_attachment: depth_stencil.as_ref().map(|(state, view)| {
                         wgpu::RenderPassDepthStencilAttachment {
                             view,
-                            depth_ops: (state.format.has_depth_aspect() && !state.depth_read_only).then(
-                                || wgpu::Operations {
-                                    load: wgpu::LoadOp::Clear(0.0),
-                                    store: wgpu::StoreOp::Discard,
-                                },
-                            ),
+                            depth_ops: (state.format.has_depth_aspect() && !state.depth_read_only)
+                                .then_some(TRIED_DEPTH),
                             stencil_ops: (state.format.has_stencil_aspect() && !state.stencil_read_only)
-                                .then(|| wgpu::Operations {
-                                    load: wgpu::LoadOp::Clear(0),
-                                    store: wgpu::StoreOp::Discard,
-                                }),
+                                .then_some(TRIED_STENCIL),
                         }
                     }),
                     timestamp_writes: None,
@@ -197,12 +196,11 @@ impl RenderBundleEncoder {
     }
 
     fn record_or_fail(&mut self, command: Option<Command>, message: &str) -> wasmtime::Result<()> {
-        match command {
-            Some(command) => self.record(command),
-            None => {
-                self.fail(message);
-                Ok(())
-            }
+        if let Some(command) = command {
+            self.record(command)
+        } else {
+            self.fail(message);
+            Ok(())
         }
     }
 
@@ -301,7 +299,7 @@ impl wit::HostGpuRenderBundleEncoder for WebGpuCtxView<'_> {
         let encoder = self.table.get_mut(&this)?;
         match encoder.recorded() {
             Some(Recorded { debug_groups: 0, .. }) => {
-                encoder.fail("no debug group of the render bundle is open")
+                encoder.fail("no debug group of the render bundle is open");
             }
             Some(recorded) => recorded.debug_groups = recorded.debug_groups.saturating_sub(1),
             None => {}

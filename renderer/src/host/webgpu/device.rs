@@ -274,11 +274,14 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         accessor.with(|mut access| {
             let view = access.get();
             let device = view.table.get(&this)?;
-            let Some(error) = device.shared.errors.pop_scope() else {
-                return Ok(Err(wit::PopErrorScopeError {
-                    kind: wit::PopErrorScopeErrorKind::OperationError,
-                    message: "no error scope is open".to_owned(),
-                }));
+            let error = match device.shared.errors.pop_scope() {
+                Ok(error) => error,
+                Err(error) => {
+                    return Ok(Err(wit::PopErrorScopeError {
+                        kind: wit::PopErrorScopeErrorKind::OperationError,
+                        message: error.to_string(),
+                    }));
+                }
             };
             // A lost device has no errors.
             let error = error.filter(|_| !device.is_lost());

@@ -72,6 +72,11 @@ impl GpuError {
     }
 }
 
+/// No error scope is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no error scope is open")]
+pub(super) struct NoScope;
+
 struct Scope {
     filter: ErrorKind,
     error: Option<GpuError>,
@@ -143,9 +148,8 @@ impl ErrorSink {
         Ok(())
     }
 
-    /// `None` if no scope is open.
-    pub(super) fn pop_scope(&self) -> Option<Option<GpuError>> {
-        self.state().scopes.pop().map(|scope| scope.error)
+    pub(super) fn pop_scope(&self) -> Result<Option<GpuError>, NoScope> {
+        self.state().scopes.pop().map(|scope| scope.error).ok_or(NoScope)
     }
 
     pub(super) fn stream(&self) -> Result<mpsc::Receiver<GpuError>, OverLimit> {
@@ -263,10 +267,10 @@ mod tests {
         sink.report(error(ErrorKind::Validation, "first"));
         sink.report(error(ErrorKind::Validation, "second"));
         sink.report(error(ErrorKind::Internal, "of another kind"));
-        assert_eq!(sink.pop_scope(), Some(None));
-        assert_eq!(sink.pop_scope(), Some(Some(error(ErrorKind::Validation, "first"))));
-        assert_eq!(sink.pop_scope(), Some(None));
-        assert_eq!(sink.pop_scope(), None);
+        assert_eq!(sink.pop_scope(), Ok(None));
+        assert_eq!(sink.pop_scope(), Ok(Some(error(ErrorKind::Validation, "first"))));
+        assert_eq!(sink.pop_scope(), Ok(None));
+        assert_eq!(sink.pop_scope(), Err(NoScope));
         assert_eq!(*lines.lock().unwrap(), ["of another kind"]);
     }
 

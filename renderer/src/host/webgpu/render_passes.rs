@@ -378,9 +378,7 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
     ) -> wasmtime::Result<()> {
         let vertices = span(vertex_count, first_vertex);
         let instances = span(instance_count.unwrap_or(1), first_instance);
-        self.table
-            .get(&this)?
-            .draw(vertices, instances, |pass, vertices, instances| pass.draw(vertices, instances));
+        self.table.get(&this)?.draw(vertices, instances, wgpu::RenderPass::draw);
         Ok(())
     }
 

@@ -102,17 +102,14 @@ impl WebGpuCtxView<'_> {
             device.report(kind, message.clone());
             (wgpu, vec![CompilationMessage::error(message)])
         };
-        let (wgpu, messages) = match check_source(&descriptor.code) {
-            Err(message) => refuse(ErrorKind::Validation, message),
-            Ok(()) => {
-                let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
-                match device.gpu().compiler().run(move || compile(&theirs, &name, &code)) {
-                    Ok(compiled) => compiled,
-                    Err(error) => {
-                        refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
-                    }
-                }
-            }
+        let (wgpu, messages) = if let Err(message) = check_source(&descriptor.code) {
+            refuse(ErrorKind::Validation, message)
+        } else {
+            let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
+            let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
+            compiled.unwrap_or_else(|error| {
+                refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
+            })
         };
         Ok(self.table.push(ShaderModule { wgpu, messages, label })?)
     }
