@@ -25,8 +25,8 @@ use tracing::{debug, warn};
 
 use crate::{
     frame::{
-        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Sink, Ticks, cpu_time,
-        pipeline::{GPU_TIMEOUT_MS, KEEP_ALIVE_US, SinkClosed},
+        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Sink, Ticks, Timing,
+        cpu_time, pipeline::SinkClosed,
     },
     gpu::{Backend, Gpu},
     host::{Window, wasi::LogSink},
@@ -127,7 +127,9 @@ async fn write(mut writer: unix::OwnedWriteHalf, mut outgoing: mpsc::Receiver<Fr
         }
         match message {
             // Whatever else ran on this thread while the socket was full is counted too; a broker that reads leaves no room for it.
-            FromWorker::AccessUnit(_) => sent.set(clock.now_us() - wall_start_us, cpu_time::thread_us() - cpu_start_us),
+            FromWorker::AccessUnit(_) => {
+                sent.set(clock.now_us() - wall_start_us, cpu_time::thread_us() - cpu_start_us)
+            }
             FromWorker::Ended(_) => return,
             _ => {}
         }
@@ -195,10 +197,13 @@ impl Session {
                 frame_rate_hz: start.frame_rate_hz,
                 bitrate_bps: start.bitrate_bps,
                 encoder_threads: ENCODER_THREADS,
-                keep_alive_us: KEEP_ALIVE_US,
-                gpu_timeout_ms: GPU_TIMEOUT_MS,
+                timing: Timing::default(),
             },
-            OutboxSink { outbox: outbox.sender.clone(), sent: Arc::clone(&outbox.sent), end: Some(pipeline_end) },
+            OutboxSink {
+                outbox: outbox.sender.clone(),
+                sent: Arc::clone(&outbox.sent),
+                end: Some(pipeline_end),
+            },
         )?;
         pipeline.handle.set_watched(false);
         let lost_lines = Arc::new(AtomicU64::new(0));

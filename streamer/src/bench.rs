@@ -15,7 +15,8 @@ use renderer::{
     gpu::{Backend, Gpu},
 };
 use renderer_protocol::{
-    AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, Start, ToWorker, ViewerId, codec,
+    AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, Start, ToWorker,
+    ViewerId, codec,
 };
 use tokio::{
     net::UnixStream,
@@ -55,15 +56,22 @@ pub(crate) fn pipeline(scene: &Path, size: FrameSize, frames: u32, json: bool) -
 async fn measure_orbit_floor(size: FrameSize, frames: u32) -> anyhow::Result<Run> {
     let gpu = Gpu::open(Backend::Vulkan)?;
     let (device, queue) = gpu.adapter().request_device(&wgpu::DeviceDescriptor::default()).await?;
-    let mut twin = OrbitNative::new(&device, &queue, renderer::bench::TARGET_VIEW_FORMAT, [size.width(), size.height()]);
+    let mut twin =
+        OrbitNative::new(&device, &queue, renderer::bench::TARGET_VIEW_FORMAT, [size.width(), size.height()]);
     let encoder = EncoderConfig { size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, threads: 1 };
     let config = FloorConfig { size, frames, pace_hz: Some(FRAME_RATE_HZ), encoder };
     Ok(run_floor((&device, &queue), &mut twin, &config)?)
 }
 
-async fn measure_worker(artifact: PathBuf, size: FrameSize, frames: u32) -> anyhow::Result<(AdapterInfo, Run)> {
+async fn measure_worker(
+    artifact: PathBuf,
+    size: FrameSize,
+    frames: u32,
+) -> anyhow::Result<(AdapterInfo, Run)> {
     let mut worker = Worker::start().await?;
-    let FromWorker::Ready(adapter) = worker.next().await? else { bail!("the worker's first message is not `Ready`") };
+    let FromWorker::Ready(adapter) = worker.next().await? else {
+        bail!("the worker's first message is not `Ready`")
+    };
     let start = Start { artifact, size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, seed: 0 };
     worker.send(&ToWorker::Start(start)).await?;
     worker.send(&ToWorker::SetWatched(true)).await?;

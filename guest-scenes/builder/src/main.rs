@@ -48,17 +48,23 @@ fn main() -> ExitCode {
 fn build(arguments: &Arguments) -> anyhow::Result<()> {
     let known = scenes_of(&arguments.scenes)?;
     if let Some(unknown) = arguments.names.iter().find(|name| !known.contains(name)) {
-        bail!("there is no scene `{unknown}` in {}; there are: {}", arguments.scenes.display(), known.join(", "));
+        bail!(
+            "there is no scene `{unknown}` in {}; there are: {}",
+            arguments.scenes.display(),
+            known.join(", ")
+        );
     }
     let names = if arguments.names.is_empty() { &known } else { &arguments.names };
     let toolchain = pick_toolchain()?;
     let modules = compile(&toolchain, &arguments.scenes, names)?;
-    fs::create_dir_all(&arguments.out).with_context(|| format!("{} cannot be made", arguments.out.display()))?;
+    fs::create_dir_all(&arguments.out)
+        .with_context(|| format!("{} cannot be made", arguments.out.display()))?;
     for name in names {
         let module = modules.join(format!("{}.wasm", name.replace('-', "_")));
         let component = arguments.out.join(format!("{name}.wasm"));
         let bytes = componentize(&module).with_context(|| format!("the scene `{name}` is no component"))?;
-        write_if_changed(&component, &bytes).with_context(|| format!("{} cannot be written", component.display()))?;
+        write_if_changed(&component, &bytes)
+            .with_context(|| format!("{} cannot be written", component.display()))?;
         writeln!(io::stdout(), "{} ({} KB)", component.display(), bytes.len() / 1000)?;
     }
     Ok(())
@@ -95,7 +101,9 @@ fn compile(toolchain: &Toolchain, folder: &Path, names: &[String]) -> anyhow::Re
     let target = folder.join("target");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     // What the environment says about compilers and flags is meant for this machine, not for wasm.
-    for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET", "RUSTUP_TOOLCHAIN"] {
+    for variable in
+        ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET", "RUSTUP_TOOLCHAIN"]
+    {
         cargo.env_remove(variable);
     }
     cargo

@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn the_source_of_one_and_the_linker_of_another_are_enough() {
         let found = [compiler("rustup", false, false, true), compiler("debian", false, true, false)];
-        assert_eq!(choose(&found), Ok(Toolchain::BuildStd { rustc: "debian".into(), lld: "rustup-lld".into() }));
+        assert_eq!(
+            choose(&found),
+            Ok(Toolchain::BuildStd { rustc: "debian".into(), lld: "rustup-lld".into() })
+        );
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub enum CodecError {
 
 /// Encodes one message with its length before it.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = postcard::to_extend(message, vec![0; 4]).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let mut bytes =
+        postcard::to_extend(message, vec![0; 4]).map_err(|error| CodecError::Malformed(error.to_string()))?;
     let length = bytes.len().saturating_sub(4);
     let length = u32::try_from(length)
         .ok()
@@ -76,7 +77,10 @@ pub async fn read<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) ->
 }
 
 /// Writes one message.
-pub async fn write<T: Serialize>(writer: &mut (impl AsyncWrite + Unpin), message: &T) -> Result<(), CodecError> {
+pub async fn write<T: Serialize>(
+    writer: &mut (impl AsyncWrite + Unpin),
+    message: &T,
+) -> Result<(), CodecError> {
     writer.write_all(&encode(message)?).await?;
     Ok(())
 }

@@ -124,7 +124,10 @@ impl InputEvent {
     /// Holds what the fields promise.
     pub fn check(&self) -> Result<(), OutOfRange> {
         match self {
-            Self::PointerMove(event) | Self::PointerDown(event) | Self::PointerUp(event) | Self::PointerCancel(event) => {
+            Self::PointerMove(event)
+            | Self::PointerDown(event)
+            | Self::PointerUp(event)
+            | Self::PointerCancel(event) => {
                 unit("pointer.x", event.x)?;
                 unit("pointer.y", event.y)?;
                 unit("pointer.pressure", f64::from(event.pressure))
@@ -132,7 +135,9 @@ impl InputEvent {
             Self::Wheel(event) => {
                 unit("wheel.x", event.x)?;
                 unit("wheel.y", event.y)?;
-                for (field, value) in [("wheel.delta_x_px", event.delta_x_px), ("wheel.delta_y_px", event.delta_y_px)] {
+                for (field, value) in
+                    [("wheel.delta_x_px", event.delta_x_px), ("wheel.delta_y_px", event.delta_y_px)]
+                {
                     within(field, value, -MAX_WHEEL_PX..=MAX_WHEEL_PX, "±100000 pixels")?;
                 }
                 Ok(())

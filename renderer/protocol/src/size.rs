@@ -29,7 +29,8 @@ pub struct FrameSizeError {
 impl FrameSize {
     /// Checks the two sides.
     pub const fn new(width: u32, height: u32) -> Result<Self, FrameSizeError> {
-        let in_range = width >= MIN_SIDE_PX && width <= MAX_SIDE_PX && height >= MIN_SIDE_PX && height <= MAX_SIDE_PX;
+        let in_range =
+            width >= MIN_SIDE_PX && width <= MAX_SIDE_PX && height >= MIN_SIDE_PX && height <= MAX_SIDE_PX;
         if in_range && width.is_multiple_of(2) && height.is_multiple_of(2) && width * height <= MAX_AREA_PX {
             Ok(Self { width, height })
         } else {
@@ -117,7 +118,9 @@ mod tests {
 
     #[test]
     fn odd_tiny_and_huge_sizes_are_refused() {
-        for (width, height) in [(0, 0), (641, 360), (640, 361), (8, 8), (4096, 16), (3840, 3840), (u32::MAX, u32::MAX)] {
+        for (width, height) in
+            [(0, 0), (641, 360), (640, 361), (8, 8), (4096, 16), (3840, 3840), (u32::MAX, u32::MAX)]
+        {
             assert!(FrameSize::new(width, height).is_err(), "{width}x{height}");
         }
     }

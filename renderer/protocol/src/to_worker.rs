@@ -74,7 +74,11 @@ impl ToWorker {
                 events.iter().try_for_each(InputEvent::check)
             }
             Self::SetBitrate { bitrate_bps } => bitrate(*bitrate_bps),
-            Self::Resize(_) | Self::RequestKeyframe | Self::SetWatched(_) | Self::Ping { .. } | Self::Stop => Ok(()),
+            Self::Resize(_)
+            | Self::RequestKeyframe
+            | Self::SetWatched(_)
+            | Self::Ping { .. }
+            | Self::Stop => Ok(()),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! bare, in one thread, without a sandbox, a pipeline or a second process.
 
 mod floor;
+mod orbit_native;
 mod report;
 
-pub use floor::{FloorConfig, FloorError, NativeScene, TARGET_FORMAT, WARM_UP_FRAMES, run_floor};
+pub use floor::{FloorConfig, FloorError, NativeScene, TARGET_VIEW_FORMAT, WARM_UP_FRAMES, run_floor};
+pub use orbit_native::OrbitNative;
 pub use report::{Figures, PipelineReport, Recorder, Run, Spent, Stage, StageFigures};

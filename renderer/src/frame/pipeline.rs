@@ -87,12 +87,7 @@ impl Default for Timing {
 #[derive(Debug)]
 pub enum Output {
     /// One encoded picture.
-    AccessUnit {
-        /// With the wall time of its stages.
-        unit: AccessUnit,
-        /// The processor time that the pipeline's thread spent on the same stages; the scene's is not its to know.
-        cpu_times: StageTimes,
-    },
+    AccessUnit(AccessUnit),
     /// Frames that were presented but replaced before they were encoded, since the last report.
     FramesDropped {
         /// How many.
@@ -395,13 +390,13 @@ impl<S: Sink> Worker<S> {
             scene_us: frame.info.scene_us,
             readback_us: elapsed(frame.submitted_us, mapped_us),
             convert_us: elapsed(mapped_us, converted_us),
-            encode_us: 0,
+            ..StageTimes::default()
         };
         let cpu_times = StageTimes {
             scene_us: 0,
             readback_us: elapsed(cpu_start_us, cpu_mapped_us),
             convert_us: elapsed(cpu_mapped_us, cpu_converted_us),
-            encode_us: 0,
+            ..StageTimes::default()
         };
         let before = self.picture.take();
         if before.as_ref().is_some_and(|before| before.dirty) {
@@ -480,10 +475,10 @@ impl<S: Sink> Worker<S> {
             input_sequence: picture.input_sequence,
             keep_alive: occasion == Occasion::KeepAlive,
             times: StageTimes { encode_us, ..times },
+            cpu_times: StageTimes { encode_us: cpu_encode_us, ..cpu_times },
             data: frame.data,
         };
-        let cpu_times = StageTimes { encode_us: cpu_encode_us, ..cpu_times };
-        Ok(self.sink.send(Output::AccessUnit { unit, cpu_times })?)
+        Ok(self.sink.send(Output::AccessUnit(unit))?)
     }
 }
 

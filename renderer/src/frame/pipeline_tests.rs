@@ -46,7 +46,7 @@ fn rig_on(is_cpu: bool, timing: Timing, outputs: usize) -> Rig {
     let config =
         PipelineConfig { clock, frame_rate_hz: 30, bitrate_bps: 2_000_000, encoder_threads: 1, timing };
     let Pipeline { frames, handle, thread } = Pipeline::spawn(config, sink).unwrap();
-    let presenter = Presenter::new(frames, &device, &queue, is_cpu);
+    let presenter = Presenter::new(frames, is_cpu);
     Rig { device, queue, presenter, handle, thread, outputs }
 }
 
@@ -58,7 +58,7 @@ impl Rig {
             vec![grey, grey, if x < width / 2 { 200 } else { grey }, 255]
         });
         let info = PresentInfo { pts_us: number * 1000, input_sequence: number, scene_us: 123 };
-        self.presenter.present(&texture, info).unwrap()
+        self.presenter.present(&self.device, &self.queue, &texture, info).unwrap()
     }
 
     fn output(&self) -> Output {
@@ -67,7 +67,7 @@ impl Rig {
 
     fn unit(&self) -> AccessUnit {
         match self.output() {
-            Output::AccessUnit { unit, .. } => unit,
+            Output::AccessUnit(unit) => unit,
             other => panic!("{other:?} instead of an access unit"),
         }
     }
@@ -135,7 +135,7 @@ fn a_picture_that_stops_changing_becomes_sharper_until_there_is_nothing_to_add()
     for frame in 0..4 {
         let texture =
             test_gpu::texture((&rig.device, &rig.queue), size, FORMAT, |x, y| texel(frame, x, y).to_vec());
-        rig.presenter.present(&texture, PresentInfo::default()).unwrap();
+        rig.presenter.present(&rig.device, &rig.queue, &texture, PresentInfo::default()).unwrap();
         moving = Some(decoder.decode(&rig.unit().data, &black));
     }
     let (mut refinements, mut small) = (0, 0);
@@ -205,7 +205,7 @@ fn while_the_output_is_blocked_the_latest_frame_wins_and_every_other_is_counted(
     let (mut units, mut dropped, mut shown) = (0, 0, 0);
     while units + dropped < last {
         match rig.output() {
-            Output::AccessUnit { unit, .. } => {
+            Output::AccessUnit(unit) => {
                 units += 1;
                 shown = unit.input_sequence;
             }
@@ -244,9 +244,12 @@ fn it_ends_when_it_is_stopped_when_the_presenter_goes_and_when_nobody_takes_its_
     drop(alone.outputs);
     let size = FrameSize::new(64, 48).unwrap();
     let texture = test_gpu::texture((&alone.device, &alone.queue), size, FORMAT, |_, _| vec![1; 4]);
-    alone.presenter.present(&texture, PresentInfo::default()).unwrap();
+    alone.presenter.present(&alone.device, &alone.queue, &texture, PresentInfo::default()).unwrap();
     assert_eq!(alone.thread.join().unwrap(), PipelineEnd::Sink(SinkClosed));
-    assert_eq!(alone.presenter.present(&texture, PresentInfo::default()), Ok(Presented::Closed));
+    assert_eq!(
+        alone.presenter.present(&alone.device, &alone.queue, &texture, PresentInfo::default()),
+        Ok(Presented::Closed)
+    );
 }
 
 #[test]
@@ -277,8 +280,8 @@ fn a_gpu_s_conversion_gives_the_same_picture_as_a_cpu_adapter_s() {
             [2 * x, 5 * y, 90, 255].map(|value| u8::try_from(value).unwrap()).to_vec()
         });
         let mut presenter = rig.presenter;
-        presenter.present(&texture, PresentInfo::default()).unwrap();
-        let Output::AccessUnit { unit, .. } = rig.outputs.recv_timeout(PATIENCE).unwrap() else {
+        presenter.present(&rig.device, &rig.queue, &texture, PresentInfo::default()).unwrap();
+        let Output::AccessUnit(unit) = rig.outputs.recv_timeout(PATIENCE).unwrap() else {
             panic!("no access unit")
         };
         Decoder::new().decode(&unit.data, &I420::new(size))

@@ -75,12 +75,8 @@ impl Submitting {
 /// so when work is submitted; when that hangs, the pipeline ends with a time-out.
 #[derive(Debug)]
 pub struct Presenter {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    sender: FrameSender,
     is_cpu: bool,
-    clock: FrameClock,
-    frames: mailbox::Sender<PresentedFrame>,
-    submitting: Arc<Submitting>,
     capture: Option<Capture>,
 }
 
@@ -93,57 +89,63 @@ pub struct FrameSender {
 }
 
 impl Presenter {
-    /// `is_cpu`: the device's adapter is a software rasteriser.
-    pub fn new(sender: FrameSender, device: &wgpu::Device, queue: &wgpu::Queue, is_cpu: bool) -> Self {
-        let FrameSender { frames, clock, submitting } = sender;
-        Self {
-            device: device.clone(),
-            queue: queue.clone(),
-            is_cpu,
-            clock,
-            frames,
-            submitting,
-            capture: None,
-        }
+    /// `is_cpu`: textures come from the devices of a software rasteriser.
+    pub fn new(sender: FrameSender, is_cpu: bool) -> Self {
+        Self { sender, is_cpu, capture: None }
+    }
+
+    /// Whether textures come from the devices of a software rasteriser.
+    pub fn is_cpu(&self) -> bool {
+        self.is_cpu
     }
 
     /// Presents a texture with what was submitted to draw it so far. Its contents are taken at this point of the queue, so it may
     /// be drawn to again right after. It needs one of the [`SUPPORTED_FORMATS`](super::readback::SUPPORTED_FORMATS), the
     /// [`Capture::texture_usages`] and [`Capture::view_formats`], and a size that is a [`FrameSize`].
-    pub fn present(&mut self, texture: &wgpu::Texture, info: PresentInfo) -> Result<Presented, CaptureError> {
-        if self.frames.is_closed() {
+    pub fn present(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        texture: &wgpu::Texture,
+        info: PresentInfo,
+    ) -> Result<Presented, CaptureError> {
+        if self.sender.frames.is_closed() {
             return Ok(Presented::Closed);
         }
-        let submitted_us = self.clock.now_us();
+        let submitted_us = self.sender.clock.now_us();
         // An older frame that still waits would be replaced in any case; without it there is always a slot for this one, unless
         // the pipeline holds the other.
-        drop(self.frames.retract());
-        self.submitting.begin(submitted_us);
-        let captured = self.capture_for(texture).and_then(|capture| capture.capture(texture));
-        self.submitting.end();
+        drop(self.sender.frames.retract());
+        self.sender.submitting.begin(submitted_us);
+        let captured = self.capture_for(device, queue, texture).and_then(|capture| capture.capture(texture));
+        self.sender.submitting.end();
         let Some(in_flight) = captured? else {
-            self.frames.count_lost();
+            self.sender.frames.count_lost();
             return Ok(Presented::Dropped);
         };
-        match self.frames.post(PresentedFrame { in_flight, info, submitted_us }) {
+        match self.sender.frames.post(PresentedFrame { in_flight, info, submitted_us }) {
             Ok(()) => Ok(Presented::Posted),
             Err(mailbox::Closed) => Ok(Presented::Closed),
         }
     }
 
-    fn capture_for(&mut self, texture: &wgpu::Texture) -> Result<&Capture, CaptureError> {
+    fn capture_for(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        texture: &wgpu::Texture,
+    ) -> Result<&Capture, CaptureError> {
         let size =
             FrameSize::new(texture.width(), texture.height()).map_err(|error| CaptureError::Unsuitable {
                 found: format!("{}x{}", texture.width(), texture.height()),
                 expected: error.to_string(),
             })?;
-        let fitting = self
-            .capture
-            .take()
-            .filter(|capture| capture.size() == size && capture.format() == texture.format());
+        let fitting = self.capture.take().filter(|capture| {
+            capture.device() == device && capture.size() == size && capture.format() == texture.format()
+        });
         let capture = match fitting {
             Some(capture) => capture,
-            None => Capture::new(&self.device, &self.queue, self.is_cpu, size, texture.format())?,
+            None => Capture::new(device, queue, self.is_cpu, size, texture.format())?,
         };
         Ok(self.capture.insert(capture))
     }

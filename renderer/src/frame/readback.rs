@@ -135,6 +135,11 @@ impl Capture {
         Ok(Self { device: device.clone(), queue: queue.clone(), size, format, method, pool })
     }
 
+    /// The device whose textures this captures.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
     /// The size that this captures.
     pub fn size(&self) -> FrameSize {
         self.size

@@ -106,7 +106,8 @@ impl Window {
         state.waiting_sequence = state.waiting_sequence.max(sequence);
         for event in events {
             if state.waiting.len() >= WAITING_INPUT_EVENTS {
-                let stale = state.waiting.iter().position(|waiting| matches!(waiting, InputEvent::PointerMove(_)));
+                let stale =
+                    state.waiting.iter().position(|waiting| matches!(waiting, InputEvent::PointerMove(_)));
                 match stale {
                     Some(index) => drop(state.waiting.remove(index)),
                     None => break,

@@ -99,7 +99,8 @@ pub(crate) fn check_component(engine: &Engine, component: &Component) -> Result<
 /// Finds the entry point; the first of the accepted forms wins.
 pub(crate) fn entry(engine: &Engine, component: &Component) -> Result<Entry, Refusal> {
     let ty = component.component_type();
-    let exports: Vec<(&str, ComponentItem)> = ty.exports(engine).map(|(name, item)| (name, item.ty)).collect();
+    let exports: Vec<(&str, ComponentItem)> =
+        ty.exports(engine).map(|(name, item)| (name, item.ty)).collect();
     for (name, item) in &exports {
         match item {
             ComponentItem::ComponentFunc(func)
@@ -118,5 +119,6 @@ pub(crate) fn entry(engine: &Engine, component: &Component) -> Result<Entry, Ref
 
 /// The name of an exported `wasi:cli/run` that can be called.
 pub(crate) fn is_cli_run(name: &str) -> bool {
-    name.strip_prefix("wasi:cli/run@").is_some_and(|version| version.starts_with("0.2.") || version.starts_with("0.3."))
+    name.strip_prefix("wasi:cli/run@")
+        .is_some_and(|version| version.starts_with("0.2.") || version.starts_with("0.3."))
 }

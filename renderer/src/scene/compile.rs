@@ -62,14 +62,16 @@ pub fn compile(scene: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     if read_artifact(&artifact).is_ok() {
         return Ok(artifact);
     }
-    let component = Component::new(&engine, &bytes).map_err(|error| Refusal::Uncompilable(format!("{error:#}")))?;
+    let component =
+        Component::new(&engine, &bytes).map_err(|error| Refusal::Uncompilable(format!("{error:#}")))?;
     check::check_component(&engine, &component)?;
     linker(&engine)?.instantiate_pre(&component).map_err(|error| Refusal::ImportMismatch {
         name: mismatched_import(&format!("{error:#}")),
         reason: format!("{error:#}"),
     })?;
     let native = component.serialize()?;
-    write_artifact(cache, &artifact, &native).map_err(|error| CompileError::Cache { path: cache.to_owned(), error })?;
+    write_artifact(cache, &artifact, &native)
+        .map_err(|error| CompileError::Cache { path: cache.to_owned(), error })?;
     Ok(artifact)
 }
 

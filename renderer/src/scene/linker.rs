@@ -56,7 +56,13 @@ mod tests {
 
     #[test]
     fn sockets_and_unknown_versions_are_not_offered() {
-        for name in ["wasi:sockets/tcp@0.2.0", "wasi:http/types@0.2.0", "wasi:webgpu/webgpu@0.0.1", "wasi:io/poll@1.0.0", "env"] {
+        for name in [
+            "wasi:sockets/tcp@0.2.0",
+            "wasi:http/types@0.2.0",
+            "wasi:webgpu/webgpu@0.0.1",
+            "wasi:io/poll@1.0.0",
+            "env",
+        ] {
             assert!(!is_offered(name), "{name}");
         }
         assert!(is_offered("wasi:io/poll@0.2.9") && is_offered("wasi:webgpu/webgpu@0.3.0-rc.2"));

@@ -105,8 +105,10 @@ async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::
             let ty = scene.component.component_type();
             let name = ty.exports(&scene.engine).map(|(name, _)| name).find(|name| check::is_cli_run(name));
             let interface = name.and_then(|name| instance.get_export_index(&mut *store, None, name));
-            let index = interface.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"));
-            let index = index.ok_or_else(|| wasmtime::format_err!("the export `wasi:cli/run` has no function `run`"))?;
+            let index = interface
+                .and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), "run"));
+            let index = index
+                .ok_or_else(|| wasmtime::format_err!("the export `wasi:cli/run` has no function `run`"))?;
             EntryFunc::Run(instance.get_typed_func(&mut *store, index)?)
         }
     })
@@ -115,7 +117,9 @@ async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::
 /// An error of instantiation: the scene's own start code may trap, everything else means that it does not fit.
 fn unrunnable(error: &wasmtime::Error) -> SceneFault {
     match fault(error) {
-        SceneFault::Trap(message) if error.downcast_ref::<wasmtime::Trap>().is_none() => SceneFault::Unrunnable(message),
+        SceneFault::Trap(message) if error.downcast_ref::<wasmtime::Trap>().is_none() => {
+            SceneFault::Unrunnable(message)
+        }
         fault => fault,
     }
 }

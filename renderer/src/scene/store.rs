@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use wasmtime::{Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline, component::ResourceTable};
+use wasmtime::{
+    Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline, component::ResourceTable,
+};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
@@ -132,7 +134,11 @@ impl SceneState {
         let progress = progress.clone();
         store.epoch_deadline_callback(move |_| {
             let ran_ms = progress.interrupt();
-            if ran_ms > BUSY_LIMIT_MS { Err(Unresponsive { ran_ms }.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+            if ran_ms > BUSY_LIMIT_MS {
+                Err(Unresponsive { ran_ms }.into())
+            } else {
+                Ok(UpdateDeadline::Yield(1))
+            }
         });
         store
     }
@@ -158,9 +164,16 @@ impl Default for Limits {
 }
 
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let others = self.memory_bytes.saturating_sub(current);
-        let Some(total) = others.checked_add(desired).filter(|total| *total <= MEMORY_BYTES) else { return Ok(false) };
+        let Some(total) = others.checked_add(desired).filter(|total| *total <= MEMORY_BYTES) else {
+            return Ok(false);
+        };
         let allowed = self.each.memory_growing(current, desired, maximum)?;
         if allowed {
             self.memory_bytes = total;
@@ -168,7 +181,12 @@ impl ResourceLimiter for Limits {
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         self.each.table_growing(current, desired, maximum)
     }
 

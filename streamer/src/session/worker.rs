@@ -385,6 +385,7 @@ mod tests {
             input_sequence,
             keep_alive: false,
             times: StageTimes::default(),
+            cpu_times: StageTimes::default(),
             data: vec![0, 0, 1],
         })
     }

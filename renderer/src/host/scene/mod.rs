@@ -53,14 +53,12 @@ pub(crate) fn event(event: &InputEvent, size: FrameSize) -> input::Event {
         buttons: buttons(pointer.buttons),
         pressure: pointer.pressure,
     };
-    let key = |key: &renderer_protocol::KeyEvent| {
-        input::KeyEvent {
-            viewer: key.viewer.0,
-            key: keys::from_code(&key.code),
-            text: key.text.clone(),
-            repeat: key.repeat,
-            modifiers: modifiers(key.modifiers),
-        }
+    let key = |key: &renderer_protocol::KeyEvent| input::KeyEvent {
+        viewer: key.viewer.0,
+        key: keys::from_code(&key.code),
+        text: key.text.clone(),
+        repeat: key.repeat,
+        modifiers: modifiers(key.modifiers),
     };
     match event {
         InputEvent::PointerMove(event) => input::Event::PointerMove(pointer(event)),

@@ -202,7 +202,9 @@ impl surface_webgpu::HostContext for SurfaceCtxView<'_> {
     }
 
     fn present(&mut self, context: Resource<Context>) -> wasmtime::Result<()> {
-        let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else { return Err(NotConfigured.into()) };
+        let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else {
+            return Err(NotConfigured.into());
+        };
         let Some(texture) = swapchain.take_current() else { return Ok(()) };
         let tick = self.ctx.window.current_tick();
         let pts_us = self.ctx.clock.now_us();
@@ -213,7 +215,10 @@ impl surface_webgpu::HostContext for SurfaceCtxView<'_> {
         };
         let device = swapchain.device();
         if let Err(error) = self.ctx.presenter.present(device.wgpu(), device.queue(), &texture, info) {
-            device.report(ErrorKind::Validation, format!("the surface's texture could not be presented: {error}"));
+            device.report(
+                ErrorKind::Validation,
+                format!("the surface's texture could not be presented: {error}"),
+            );
         }
         swapchain.recycle(texture);
         Ok(())

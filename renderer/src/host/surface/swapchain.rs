@@ -45,9 +45,11 @@ impl Swapchain {
         let format: wgpu::TextureFormat = configuration.format.into();
         let mut view_formats: Vec<wgpu::TextureFormat> =
             configuration.view_formats.iter().flatten().copied().map(Into::into).collect();
-        let compatible = |view: &wgpu::TextureFormat| view.remove_srgb_suffix() == format.remove_srgb_suffix();
+        let compatible =
+            |view: &wgpu::TextureFormat| view.remove_srgb_suffix() == format.remove_srgb_suffix();
         if let Some(view) = view_formats.iter().find(|view| !compatible(view)) {
-            device.report(ErrorKind::Validation, format!("{view:?} is no view format of a {format:?} context"));
+            device
+                .report(ErrorKind::Validation, format!("{view:?} is no view format of a {format:?} context"));
             return None;
         }
         view_formats.extend(Capture::view_formats(is_cpu, format));
@@ -96,11 +98,14 @@ impl Swapchain {
     /// Puts a texture back into the ring. A later frame must show nothing of this one: an empty pass that discards its result tells
     /// wgpu so, which then clears the texture only if the scene loads it instead of clearing it itself.
     pub(super) fn recycle(&mut self, texture: wgpu::Texture) {
-        if self.idle.len() >= RING_TEXTURES || !texture.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT) {
+        if self.idle.len() >= RING_TEXTURES
+            || !texture.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT)
+        {
             return;
         }
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let mut encoder = self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
                 view: &view,
