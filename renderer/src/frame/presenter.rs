@@ -100,8 +100,10 @@ impl Presenter {
     }
 
     /// Presents a texture with what was submitted to draw it so far. Its contents are taken at this point of the queue, so it may
-    /// be drawn to again right after. It needs one of the [`SUPPORTED_FORMATS`](super::readback::SUPPORTED_FORMATS), the
-    /// [`Capture::texture_usages`] and [`Capture::view_formats`], and a size that is a [`FrameSize`].
+    /// be drawn to again right after: one texture is enough for a surface, and keeps the caches warm.
+    ///
+    /// It needs one of the [`SUPPORTED_FORMATS`](super::readback::SUPPORTED_FORMATS), the [`Capture::texture_usages`] and
+    /// [`Capture::view_formats`], and a size that is a [`FrameSize`].
     pub fn present(
         &mut self,
         device: &wgpu::Device,
