@@ -219,6 +219,42 @@ mod tests {
         assert_eq!(body["detail"], "say \"component\"");
     }
 
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        use Code as C;
+        let documentation = include_str!("../../docs/viewer-protocol.md");
+        for code in [
+            C::UnknownScene,
+            C::UnknownSession,
+            C::SessionEnded,
+            C::UnknownViewer,
+            C::SceneNotWasm,
+            C::SceneCoreModule,
+            C::SceneImportNotOffered,
+            C::SceneNoEntryPoint,
+            C::SceneUncompilable,
+            C::BadRequest,
+            C::BadSdp,
+            C::SdpWithoutH264,
+            C::BodyTooLarge,
+            C::RequestTimeout,
+            C::UnsupportedMediaType,
+            C::NotFound,
+            C::MethodNotAllowed,
+            C::ForeignHost,
+            C::TooManySessions,
+            C::TooManyViewers,
+            C::TooManyPendingOffers,
+            C::WorkerStartFailed,
+            C::Draining,
+            C::Internal,
+        ] {
+            let row =
+                documentation.lines().find(|line| line.starts_with(&format!("| {}", code.status().as_u16())));
+            assert!(row.is_some_and(|row| row.contains(&format!("`{}`", code.name()))), "{code:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_full_server_says_when_to_try_again() {
         let (status, headers, _) = parts(Problem::new(Code::TooManySessions, "")).await;

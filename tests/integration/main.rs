@@ -1,1 +1,17 @@
+//! One binary with all integration tests: what a user of the server, of its API and of its command line would notice.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "all of this crate is tests, whose helpers fail by panicking"
+)]
 
+mod binary;
+mod cli;
+mod dependency_rule;
+mod http_api;
+mod sessions;
+mod support;
+mod worker;
