@@ -117,7 +117,8 @@ export class Meter {
             width: this.#video.videoWidth,
             height: this.#video.videoHeight,
             bitrateBps: rates?.bitrateBps ?? null,
-            roundTripMs: snapshot?.roundTripMs ?? clock.roundTripMs,
+            // The browser rounds its own figure to a millisecond, which on a near network is nothing.
+            roundTripMs: clock.roundTripMs ?? snapshot?.roundTripMs ?? null,
             decodeMs: this.#account.decodeMs,
             framesDropped: snapshot === null ? null : snapshot.framesDropped + droppedByServer,
             sendToPresentationMs: sendToPresentation.distribution,

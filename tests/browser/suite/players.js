@@ -101,12 +101,9 @@ export function players(shared) {
                     const video = document.querySelector('video');
                     if (event.track.kind === 'video' && video !== null) video.srcObject = event.streams[0] ?? new MediaStream([event.track]);
                 };
-                const whep = new WHEPClient();
-                Object.assign(globalThis, { whep });
-                await whep.view(peer, String(endpoint));
+                await new WHEPClient().view(peer, String(endpoint));
             }, [await newSession()]);
             await plays(page);
-            await page.evaluate(() => /** @type {any} */ (globalThis).whep.stop());
         });
     });
 }
