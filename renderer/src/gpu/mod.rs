@@ -12,7 +12,7 @@ use renderer_protocol::AdapterInfo;
 
 pub use self::poll::Poller;
 pub use self::shader_compiler::{
-    CompileError, MAX_SHADER_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
+    CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
 };
 
 /// What to draw with.

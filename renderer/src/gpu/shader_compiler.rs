@@ -13,12 +13,16 @@ use super::GpuError;
 /// The largest shader source. A large engine's über-shader has some 100 KB.
 pub const MAX_SHADER_BYTES: usize = 256 * 1024;
 
+/// The largest body of one function, without white space and comments. naga's time is quadratic in the expressions of a
+/// function: 131,000 terms in one function of the largest source took 22 s on two slow cores, a quarter of them 1.3 s.
+pub const MAX_FUNCTION_BYTES: usize = 64 * 1024;
+
 /// How deep blocks may nest, an `else if` counting as inside of the one before. naga's blocks are dropped recursively, with
 /// some hundred bytes of stack for each, on stacks of 1.5 MiB.
 pub const MAX_SHADER_NESTING: usize = 1000;
 
-/// 50,000 terms of one sum were compiled on this much; a source of [`MAX_SHADER_BYTES`] has up to 131,000, so four times it.
-/// It is address space, not memory, until it is used.
+/// 50,000 terms of one sum were compiled on 64 MiB; [`MAX_FUNCTION_BYTES`] hold 32,000, and a constant outside of functions up to
+/// 131,000. It is address space, not memory, until it is used.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// Asynchronous pipelines that may wait; whoever asks for more waits until there is room.
@@ -94,21 +98,37 @@ pub fn check_source(source: &str) -> Result<(), String> {
             source.len()
         ));
     }
-    let nesting = nesting(source.as_bytes());
+    let Shape { nesting, longest_body } = shape(source.as_bytes());
     if nesting > MAX_SHADER_NESTING {
         return Err(format!(
             "the shader nests {nesting} blocks, counting each `else if` as inside of the one before; at most {MAX_SHADER_NESTING} are accepted"
         ));
     }
+    if longest_body > MAX_FUNCTION_BYTES {
+        return Err(format!(
+            "a function of the shader has {longest_body} bytes besides white space and comments; at most {MAX_FUNCTION_BYTES} are \
+             accepted"
+        ));
+    }
     Ok(())
 }
 
-/// How deep blocks nest at most in WGSL, or more for text that is no WGSL. Never less: what is skipped is only what the
-/// standard skips, white space and comments.
-fn nesting(source: &[u8]) -> usize {
+/// What of a source decides over stack and time.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Shape {
+    /// How deep blocks nest at most.
+    nesting: usize,
+    /// The most bytes between the braces of an outermost block, without white space and comments.
+    longest_body: usize,
+}
+
+/// The shape of WGSL, or more for text that is no WGSL. Never less: what is skipped is only what the standard skips, white
+/// space and comments.
+fn shape(source: &[u8]) -> Shape {
     // One entry per open brace: how many `else` came before it in its chain.
     let mut open: Vec<usize> = Vec::new();
-    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let mut shape = Shape::default();
+    let (mut depth, mut body) = (0_usize, 0_usize);
     // The length of the chain that the last `}` may continue.
     let mut chain = 0_usize;
     let mut after_else = false;
@@ -127,12 +147,16 @@ fn nesting(source: &[u8]) -> usize {
             b'{' => {
                 open.push(chain);
                 depth = depth.saturating_add(chain).saturating_add(1);
-                deepest = deepest.max(depth);
+                shape.nesting = shape.nesting.max(depth);
                 (chain, after_else) = (0, false);
             }
             b'}' => {
+                shape.longest_body = shape.longest_body.max(body);
                 chain = open.pop().unwrap_or(0);
                 depth = depth.saturating_sub(chain).saturating_sub(1);
+                if open.is_empty() {
+                    body = 0;
+                }
             }
             byte if byte.is_ascii_alphanumeric() || *byte == b'_' => {
                 let end = rest
@@ -146,14 +170,20 @@ fn nesting(source: &[u8]) -> usize {
                 } else if !after_else {
                     chain = 0;
                 }
+                if !open.is_empty() {
+                    body = body.saturating_add(word.len());
+                }
                 rest = after;
                 continue;
             }
-            _ => {}
+            byte if byte.is_ascii_whitespace() || open.is_empty() => {}
+            _ => body = body.saturating_add(1),
         }
         rest = tail;
     }
-    deepest
+    // A body that never ends is one too.
+    shape.longest_body = shape.longest_body.max(body);
+    shape
 }
 
 /// WGSL's block comments nest.
@@ -183,9 +213,9 @@ mod tests {
 
     #[test]
     fn nesting_counts_blocks_and_chains_of_else_if() {
-        assert_eq!(nesting(b"fn f() { if a { b(); } if c { d(); } }"), 2);
-        assert_eq!(nesting(b"fn f() { if a {} else if b {} else if c {} else {} x(); if d {} }"), 5);
-        assert_eq!(nesting(b"fn f() { /* { /* { */ { */ } // {{{\n struct S { a: u32 }"), 1);
+        assert_eq!(shape(b"fn f() { if a { b(); } if c { d(); } }").nesting, 2);
+        assert_eq!(shape(b"fn f() { if a {} else if b {} else if c {} else {} x(); if d {} }").nesting, 5);
+        assert_eq!(shape(b"fn f() { /* { /* { */ { */ } // {{{\n struct S { a: u32 }").nesting, 1);
     }
 
     #[test]
@@ -194,6 +224,18 @@ mod tests {
             |arms: usize| format!("fn f(x: u32) {{ if x == 0 {{ }} {} }}", "else if x == 1 { }".repeat(arms));
         assert!(check_source(&shader(500)).is_ok());
         assert!(check_source(&shader(1620)).is_err());
+    }
+
+    #[test]
+    fn a_function_is_as_long_as_what_it_says() {
+        assert_eq!(
+            shape(b"const a = 1; fn f() { /* not this */ b = 1 + c; } fn g() { d(); }").longest_body,
+            6
+        );
+        let shader = |terms: usize| format!("fn f() {{ x = {}x; }}", "x+".repeat(terms));
+        assert!(check_source(&shader(MAX_FUNCTION_BYTES / 2 - 10)).is_ok());
+        assert!(check_source(&shader(MAX_FUNCTION_BYTES / 2)).is_err());
+        assert!(check_source(&shader(20_000).repeat(6)).is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::pipelines::RenderPipeline;
 use super::shaders::ShaderModule;
 use super::textures::{Texture, TextureView};
 use super::{Device, SurfaceTextureLife, WebGpu, WebGpuCtx, WebGpuCtxView, WebGpuView};
-use crate::gpu::{Backend, Gpu, MAX_SHADER_BYTES};
+use crate::gpu::{Backend, Gpu, MAX_FUNCTION_BYTES, MAX_SHADER_BYTES, MAX_SHADER_NESTING};
 
 /// A side of the pictures that the tests draw: 64 pixels of 4 bytes fill a row of a copy without padding.
 const SIDE: u32 = 64;
@@ -432,18 +432,52 @@ async fn a_buffer_is_written_while_it_is_mapped_and_at_no_other_time() {
     assert!(matches!(refused.unwrap_err().kind, MapAsyncErrorKind::OperationError));
 }
 
-#[tokio::test]
-async fn a_shader_of_any_accepted_length_does_not_end_the_process() {
-    let mut scene = Scene::new().await;
-    let sum = |terms: usize| {
-        format!("@compute @workgroup_size(1) fn main() {{ let x = 1.0; _ = {}x; }}", "x+".repeat(terms))
+/// A host call runs on a fiber with about this much stack.
+const FIBER_BYTES: usize = 1024 * 1024;
+
+/// Compiles shaders on a stack like a host call's, drops them there, and returns the errors.
+fn compile_on_a_small_stack(shaders: Vec<String>) -> Vec<String> {
+    let compile = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut scene = runtime.block_on(Scene::new());
+        for code in shaders {
+            let module = scene.shader(code);
+            let compute = GpuProgrammableStage { module: lend(&module), entry_point: None, constants: None };
+            let descriptor =
+                GpuComputePipelineDescriptor { compute, layout: GpuLayoutMode::Auto, label: None };
+            let device = scene.device();
+            let pipeline = scene.view().create_compute_pipeline(device, descriptor).unwrap();
+            HostGpuShaderModule::drop(&mut scene.view(), module).unwrap();
+            HostGpuComputePipeline::drop(&mut scene.view(), pipeline).unwrap();
+        }
+        scene.errors()
     };
-    scene.shader(sum(7_260));
-    assert_eq!(scene.errors(), Vec::<String>::new());
-    scene.shader(sum((MAX_SHADER_BYTES - 100) / 2));
-    assert_eq!(scene.errors(), Vec::<String>::new());
+    std::thread::Builder::new().stack_size(FIBER_BYTES).spawn(compile).unwrap().join().unwrap()
+}
+
+fn main_of(body: &str) -> String {
+    format!(
+        "@group(0) @binding(0) var<storage, read_write> x: u32; @compute @workgroup_size(1) fn main() {{ {body} }}"
+    )
+}
+
+#[test]
+fn long_sums_and_deep_nesting_compile_and_do_not_end_the_process() {
+    let sum = main_of(&format!("x = {}x;", "x+".repeat(7_260)));
+    let chain = main_of(&format!(
+        "if x == 0 {{ x = 1; }} {}",
+        "else if x == 1 { x = 2; }".repeat(MAX_SHADER_NESTING - 3)
+    ));
+    let constant = format!("const c = {}1;{}", "1+".repeat(MAX_SHADER_BYTES / 2 - 200), main_of("x = c;"));
+    let negation = format!("const c = {}true;{}", "!".repeat(MAX_SHADER_BYTES - 200), main_of("x = 1;"));
+    assert_eq!(compile_on_a_small_stack(vec![sum, chain, constant, negation]), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_shader_that_is_too_long_is_a_validation_error() {
+    let mut scene = Scene::new().await;
     scene.refused("at most", |scene| {
-        scene.shader(sum(MAX_SHADER_BYTES));
+        scene.shader(main_of(&format!("x = {}x;", "x+".repeat(MAX_FUNCTION_BYTES))));
     });
 }
 
