@@ -212,13 +212,15 @@ impl Driver {
         }
         self.send_video(now);
         for _ in 0..MAX_DRAINS_PER_TURN {
-            if self.take_events() {
-                // What a layer begins because of an event, such as the handshake once there is a path, it sends when it is next
-                // told the time: without this at the next timer, a fifth of a second later.
-                self.tick(now);
-            }
+            let had_events = self.take_events();
             self.take_messages();
-            if !self.transmit().await {
+            let has_sent = self.transmit().await;
+            if had_events {
+                // What a layer begins because of an event, such as the handshake once there is a path, it sends when it is next
+                // told the time: without this at the next timer, a fifth of a second later. And it goes after the answer to the
+                // check that nominated the path, or the viewer may not know of the path yet.
+                self.tick(now);
+            } else if !has_sent {
                 break;
             }
         }
