@@ -31,6 +31,8 @@ const TOO_LITTLE_TO_CONGEST_BPS: f64 = 500_000.0;
 const CEILING_MEMORY: Duration = Duration::from_secs(5);
 /// Window of the sent and the arrived rate.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// The first report of a connection covers so much time.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Receivers report every 50–100 ms; a flood of reports merges into the newest entry.
 const MAX_RATE_ENTRIES: usize = 64;
 /// Delay over the path's own that no packet of a report was free of: a queue that stands. It is as much as two frames.
@@ -77,10 +79,11 @@ impl Congestion {
     }
 }
 
-/// Bits a second over [`RATE_WINDOW`].
+/// Bits a second over [`RATE_WINDOW`], or over the time since the first report while that is shorter.
 #[derive(Default)]
 struct Rate {
     entries: VecDeque<(Instant, usize)>,
+    started: Option<Instant>,
 }
 
 impl Rate {
@@ -94,8 +97,10 @@ impl Rate {
             self.entries.pop_front();
         }
         let total: usize = self.entries.iter().map(|(_, bytes)| *bytes).fold(0, usize::saturating_add);
+        let started = *self.started.get_or_insert(now);
+        let span = (now.saturating_duration_since(started) + REPORT_INTERVAL).min(RATE_WINDOW);
         // Exact up to 2^32 bytes in a second.
-        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) * 8.0 / RATE_WINDOW.as_secs_f64()
+        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) * 8.0 / span.as_secs_f64()
     }
 }
 
@@ -271,6 +276,15 @@ mod tests {
             congestion.on_reports(start + Duration::from_millis((step + 1) * 100), &reports);
         }
         assert!(congestion.published.load(Ordering::Relaxed) >= INITIAL_TARGET_BPS);
+    }
+
+    #[test]
+    fn the_first_decrease_is_measured_over_the_time_there_was() {
+        let mut rate = Rate::default();
+        let start = Instant::now();
+        let rates: Vec<f64> =
+            (0..20).map(|step| rate.add(start + Duration::from_millis(step * 100), 25_000)).collect();
+        assert!(rates.iter().all(|rate| (rate - 2_000_000.0).abs() < 1.0), "{rates:?}");
     }
 
     #[test]

@@ -205,19 +205,22 @@ impl Driver {
         if self.engine.connection.poll_timeout().is_some_and(|timer| timer <= now)
             && self.last_timer.is_none_or(|last| now.saturating_duration_since(last) >= MIN_TIMER_INTERVAL)
         {
-            self.last_timer = Some(now);
-            if let Err(error) = self.engine.connection.handle_timeout(now) {
-                tracing::debug!(%error, "a timer of the connection failed");
-            }
+            self.tick(now);
         }
         if !self.is_connected() && now >= self.connect_deadline {
             self.end("it did not connect in time");
         }
         self.send_video(now);
         for _ in 0..MAX_DRAINS_PER_TURN {
-            self.take_events();
+            let had_events = self.take_events();
             self.take_messages();
-            if !self.transmit().await {
+            let has_sent = self.transmit().await;
+            if had_events {
+                // What a layer begins because of an event, such as the handshake once there is a path, it sends when it is next
+                // told the time: without this at the next timer, a fifth of a second later. And it goes after the answer to the
+                // check that nominated the path, or the viewer may not know of the path yet.
+                self.tick(now);
+            } else if !has_sent {
                 break;
             }
         }
@@ -225,6 +228,13 @@ impl Driver {
             self.end("the viewer closed the connection");
         }
         self.report();
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.last_timer = Some(now);
+        if let Err(error) = self.engine.connection.handle_timeout(now) {
+            tracing::debug!(%error, "a timer of the connection failed");
+        }
     }
 
     /// Gives the engine the next burst of the frame that is going out, or begins the next frame.
@@ -292,14 +302,18 @@ impl Driver {
         }
     }
 
-    fn take_events(&mut self) {
+    /// Whether there was any.
+    fn take_events(&mut self) -> bool {
+        let mut has_taken = false;
         while let Some(event) = self.engine.connection.poll_event() {
+            has_taken = true;
             match event {
                 RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => self.on_state(state),
                 RTCPeerConnectionEvent::OnDataChannel(event) => self.on_data_channel(&event),
                 _ => {}
             }
         }
+        has_taken
     }
 
     fn on_state(&mut self, state: RTCPeerConnectionState) {
