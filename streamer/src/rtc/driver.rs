@@ -165,6 +165,8 @@ impl Driver {
                 Input::Datagram(first) => {
                     self.receive(first);
                     for _ in 1..MAX_DATAGRAMS_PER_TURN {
+                        // The engine makes its channels when it is asked for events; a text that comes before that is lost to it.
+                        self.take_events();
                         let Ok(datagram) = self.datagrams.try_recv() else { break };
                         self.receive(datagram);
                     }
