@@ -2,7 +2,10 @@
 
 use std::{
     io::Write as _,
-    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream as StdUnixStream, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -33,8 +36,22 @@ const WARM_UP_FRAMES: u32 = 30;
 /// The worker sends something at least once a second.
 const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
+/// Mesa's loader complains on standard error when this names no folder. It has to be set before the process starts.
+const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+
+/// Starts the same command again with the environment that the drivers want, unless it is there.
+fn with_driver_environment() -> std::io::Result<()> {
+    if std::env::var_os(RUNTIME_DIR).is_some() {
+        return Ok(());
+    }
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    // `exec` returns only when it fails.
+    Err(again.args(std::env::args_os().skip(1)).env(RUNTIME_DIR, std::env::temp_dir()).exec())
+}
+
 /// Measures a scene and prints the figures.
 pub(crate) fn pipeline(scene: &Path, size: FrameSize, frames: u32, json: bool) -> anyhow::Result<()> {
+    with_driver_environment()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cache = tempfile::tempdir().context("no folder for the compiled scene")?;
     let artifact = renderer::scene::compile(scene, cache.path())
@@ -75,6 +92,8 @@ async fn measure_worker(
     let start = Start { artifact, size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, seed: 0 };
     worker.send(&ToWorker::Start(start)).await?;
     worker.send(&ToWorker::SetWatched(true)).await?;
+    // A scene hears what happens after it has asked for its input, which it has before its first picture.
+    worker.next_unit().await?;
     // The key that the native twin is drawn with, too: every frame differs from the one before.
     let events = vec![InputEvent::KeyDown(KeyEvent {
         viewer: ViewerId(1),
@@ -88,6 +107,7 @@ async fn measure_worker(
     let mut recorder = Recorder::default();
     let mut bytes = 0;
     let mut cpu_before_us = 0;
+    worker.first_movement().await?;
     for frame in 0..WARM_UP_FRAMES.saturating_add(frames) {
         let unit = worker.next_unit().await?;
         let cpu_us = worker.cpu_us()?;
@@ -155,15 +175,23 @@ impl Worker {
         }
     }
 
-    /// The next picture; one that is only kept alive is none.
+    /// The next access unit.
     async fn next_unit(&mut self) -> anyhow::Result<AccessUnit> {
         loop {
-            match self.next().await? {
-                FromWorker::AccessUnit(unit) if !unit.keep_alive => return Ok(unit),
-                FromWorker::AccessUnit(_) => bail!("the scene does not move, so there is nothing to measure"),
-                _ => {}
+            if let FromWorker::AccessUnit(unit) = self.next().await? {
+                return Ok(unit);
             }
         }
+    }
+
+    /// The first picture that shows what the input did.
+    async fn first_movement(&mut self) -> anyhow::Result<()> {
+        for _ in 0..FRAME_RATE_HZ {
+            if self.next_unit().await?.input_sequence > 0 {
+                return Ok(());
+            }
+        }
+        bail!("the scene shows no picture after a key was pressed")
     }
 
     /// Processor time of all its threads, from the scheduler's own count in nanoseconds.
