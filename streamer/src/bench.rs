@@ -74,7 +74,7 @@ async fn measure_orbit_floor(size: FrameSize, frames: u32) -> anyhow::Result<Run
     let gpu = Gpu::open(Backend::Vulkan)?;
     let (device, queue) = gpu.adapter().request_device(&wgpu::DeviceDescriptor::default()).await?;
     let mut twin =
-        OrbitNative::new(&device, &queue, renderer::bench::TARGET_VIEW_FORMAT, [size.width(), size.height()]);
+        OrbitNative::new(&device, &queue, renderer::bench::TARGET_FORMAT, [size.width(), size.height()]);
     let encoder = EncoderConfig { size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, threads: 1 };
     let config = FloorConfig { size, frames, pace_hz: Some(FRAME_RATE_HZ), encoder };
     Ok(run_floor((&device, &queue), &mut twin, &config)?)

@@ -9,7 +9,7 @@ use wit_component::ComponentEncoder;
 
 /// What became of a component's file.
 #[derive(Debug, Eq, PartialEq)]
-pub struct Written {
+pub(crate) struct Written {
     bytes: usize,
     changed: bool,
 }
@@ -23,7 +23,7 @@ impl fmt::Display for Written {
 
 /// Wraps the core module in the file `module` into a component, checks it, and writes it to `component`. A file that has these bytes
 /// already is left alone, so that whoever watches it sees a change only when there is one.
-pub fn write(module: &Path, component: &Path) -> Result<Written> {
+pub(crate) fn write(module: &Path, component: &Path) -> Result<Written> {
     let bytes = std::fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
     let encoded = ComponentEncoder::default().module(&bytes)?.validate(true).encode()?;
     let written = Written {

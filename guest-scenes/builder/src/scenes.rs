@@ -26,7 +26,7 @@ struct Target {
 }
 
 /// The scenes of the workspace, by name: the packages that build to a module of their own.
-pub fn list(guest_scenes: &Path) -> Result<Vec<String>> {
+pub(crate) fn list(guest_scenes: &Path) -> Result<Vec<String>> {
     let output = cargo(guest_scenes)
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .output()
@@ -50,7 +50,7 @@ pub fn list(guest_scenes: &Path) -> Result<Vec<String>> {
 }
 
 /// The scenes that were asked for; all when none were.
-pub fn select(all: &[String], wanted: &[String]) -> Result<Vec<String>> {
+pub(crate) fn select(all: &[String], wanted: &[String]) -> Result<Vec<String>> {
     if let Some(unknown) = wanted.iter().find(|name| !all.contains(name)) {
         bail!("there is no scene `{unknown}`; there are: {}", all.join(", "));
     }
@@ -58,7 +58,12 @@ pub fn select(all: &[String], wanted: &[String]) -> Result<Vec<String>> {
 }
 
 /// Has cargo compile the scenes; its messages go to standard error as they come.
-pub fn compile(guest_scenes: &Path, target: &Path, toolchain: &Toolchain, scenes: &[String]) -> Result<()> {
+pub(crate) fn compile(
+    guest_scenes: &Path,
+    target: &Path,
+    toolchain: &Toolchain,
+    scenes: &[String],
+) -> Result<()> {
     let mut command = cargo(guest_scenes);
     command.args(["build", "--release", "--locked", "--target", TARGET]);
     for scene in scenes {
@@ -74,7 +79,7 @@ pub fn compile(guest_scenes: &Path, target: &Path, toolchain: &Toolchain, scenes
 }
 
 /// Where cargo puts the core module of a scene.
-pub fn module_path(target: &Path, scene: &str) -> PathBuf {
+pub(crate) fn module_path(target: &Path, scene: &str) -> PathBuf {
     target.join(TARGET).join("release").join(scene.replace('-', "_")).with_extension("wasm")
 }
 

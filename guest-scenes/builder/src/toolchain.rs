@@ -1,148 +1,320 @@
-//! Picks a toolchain that can build for [`TARGET`].
+//! Finds a toolchain that compiles for wasm. What there is gets probed, and [`choose`] decides from that alone.
 //!
-//! What is there is [probed](probe), the choice is [made](choose) from what was found: nothing in it runs a program.
+//! In this order: a compiler that has a standard library for wasm; rustup, asked to add one; a compiler that has the standard
+//! library's source, which is then compiled along with the scenes, as with Debian's `rustc-web` and `rust-web-src`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-/// What scenes are compiled for, before they are made into components: the WebAssembly that promises nothing of its host.
+use anyhow::{Result, bail};
+
+/// No system beneath: everything that a scene can reach is imported by name.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// A Rust compiler of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Compiler {
-    /// The program, by name or path.
-    pub(crate) rustc: PathBuf,
-    /// Its folder of libraries and tools.
-    pub(crate) sysroot: PathBuf,
-    /// The target's standard library is there.
-    pub(crate) has_std: bool,
-    /// The standard library's source is there, so that it can be built.
-    pub(crate) has_source: bool,
-    /// Its own `rust-lld`, if it has one.
-    pub(crate) lld: Option<PathBuf>,
+/// Debian's compiler, which is not the first on the path where rustup is installed too.
+const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
+/// Gives up on a registry that cannot be reached at the first failure.
+const RUSTUP_RETRIES: &str = "0";
+
+/// A compiler, as found.
+#[derive(Clone, Debug, Default)]
+struct Compiler {
+    rustc: PathBuf,
+    has_wasm_std: bool,
+    has_std_source: bool,
 }
 
-/// How to build.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Rustup {
+    #[default]
+    Absent,
+    Present,
+    /// It was asked, and could not add the target.
+    Failed,
+}
+
+/// Everything that the choice depends on.
+#[derive(Clone, Debug, Default)]
+struct Probe {
+    /// In order of preference.
+    compilers: Vec<Compiler>,
+    rustup: Rustup,
+    /// A linker for wasm, for a compiler that brings none.
+    linker: Option<PathBuf>,
+    /// Do not use a compiled standard library.
+    build_std: bool,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Choice {
+    Use(Toolchain),
+    /// Ask rustup for the target, and look again.
+    AddTarget,
+    /// There is nothing to build with, and this is missing.
+    Missing(Missing),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Missing {
+    Compiler,
+    Linker,
+}
+
+/// How cargo is to be called for the scenes.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Toolchain {
-    /// As any crate.
-    Plain {
-        /// With this compiler.
-        rustc: PathBuf,
-    },
-    /// With the standard library from its source.
-    BuildStd {
-        /// With this compiler, whose source it is.
-        rustc: PathBuf,
-        /// Linked with this.
-        lld: PathBuf,
-    },
+    Plain { rustc: PathBuf },
+    BuildStd { rustc: PathBuf, linker: PathBuf },
 }
 
-/// No toolchain of this machine can build scenes.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no Rust toolchain here can build for {TARGET}. Install one of:\n  \
-     with rustup:          rustup target add {TARGET}\n  \
-     on Debian:            apt-get install rustc-web rust-web-src   (and a rustup toolchain, for its rust-lld)"
-)]
-pub(crate) struct NoToolchain;
-
-/// The best of these compilers: one that has the library, else one that can build it with a linker of any of them.
-pub(crate) fn choose(compilers: &[Compiler]) -> Result<Toolchain, NoToolchain> {
-    if let Some(compiler) = compilers.iter().find(|compiler| compiler.has_std) {
-        return Ok(Toolchain::Plain { rustc: compiler.rustc.clone() });
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain { rustc } => write!(f, "by {} with its standard library for wasm", rustc.display()),
+            Self::BuildStd { rustc, linker } => {
+                write!(
+                    f,
+                    "by {} with the standard library from source, linked by {}",
+                    rustc.display(),
+                    linker.display()
+                )
+            }
+        }
     }
-    let lld = compilers.iter().find_map(|compiler| compiler.lld.clone()).ok_or(NoToolchain)?;
-    let compiler = compilers.iter().find(|compiler| compiler.has_source).ok_or(NoToolchain)?;
-    Ok(Toolchain::BuildStd { rustc: compiler.rustc.clone(), lld })
 }
 
-/// The compilers of this machine: the one that built us first, then the distribution's.
-pub(crate) fn probe() -> Vec<Compiler> {
-    let own = std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
-    let distribution = PathBuf::from("/usr/bin/rustc");
-    [own, distribution].iter().filter_map(|rustc| inspect(rustc)).collect()
+impl Toolchain {
+    /// Adds what this toolchain needs to a `cargo build`.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        match self {
+            Self::Plain { rustc } => {
+                command.env("RUSTC", rustc);
+            }
+            Self::BuildStd { rustc, linker } => {
+                command
+                    .env("RUSTC", rustc)
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                    // `-Z build-std` is not stable yet; this lets a stable compiler take it.
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .arg("-Zbuild-std=std,panic_abort");
+            }
+        }
+    }
 }
 
-/// On a machine with rustup the target is a download of a few seconds; without a network this fails, and another way is found.
-pub(crate) fn add_target_with_rustup() -> bool {
-    // Given half a minute: rustup itself waits much longer for a network that does not answer.
-    let added = Command::new("timeout")
-        .args(["30", "rustup", "target", "add", TARGET])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    added.is_ok_and(|status| status.success())
-}
-
-fn inspect(rustc: &Path) -> Option<Compiler> {
-    let print = |arguments: &[&str]| {
-        let output = Command::new(rustc).args(arguments).stdin(Stdio::null()).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-        Some(PathBuf::from(text.trim()))
+/// Finds a toolchain, adding the target with rustup if that is what it takes.
+pub(crate) fn find(build_std: bool) -> Result<Toolchain> {
+    let mut probe = Probe {
+        compilers: compilers(),
+        rustup: if runs(Command::new("rustup").arg("--version")) { Rustup::Present } else { Rustup::Absent },
+        linker: linker(),
+        build_std,
     };
-    let sysroot = print(&["--print", "sysroot"])?;
-    let libraries = print(&["--print", "target-libdir", "--target", TARGET]);
-    let host = print(&["--print", "target-libdir"])?;
-    let lld = host.parent()?.join("bin/rust-lld");
-    Some(Compiler {
-        rustc: rustc.to_owned(),
-        has_std: libraries.is_some_and(|folder| has_std(&folder)),
-        has_source: sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").exists(),
-        lld: lld.exists().then_some(lld),
-        sysroot,
+    loop {
+        match choose(&probe) {
+            Choice::Use(toolchain) => return Ok(toolchain),
+            Choice::AddTarget => {
+                let mut add = Command::new("rustup");
+                add.args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", RUSTUP_RETRIES);
+                let added = runs(&mut add);
+                probe.compilers = compilers();
+                // Asked once: a target that was added and yet is not seen will not be seen the next time either.
+                probe.rustup = Rustup::Failed;
+                if added {
+                    continue;
+                }
+            }
+            Choice::Missing(missing) => bail!("{}", advice(missing, probe.rustup)),
+        }
+    }
+}
+
+fn choose(probe: &Probe) -> Choice {
+    let with_wasm_std = probe.compilers.iter().find(|compiler| compiler.has_wasm_std && !probe.build_std);
+    if let Some(compiler) = with_wasm_std {
+        return Choice::Use(Toolchain::Plain { rustc: compiler.rustc.clone() });
+    }
+    if probe.rustup == Rustup::Present && !probe.build_std {
+        return Choice::AddTarget;
+    }
+    let with_source = probe.compilers.iter().find(|compiler| compiler.has_std_source);
+    match (with_source, &probe.linker) {
+        (Some(compiler), Some(linker)) => {
+            Choice::Use(Toolchain::BuildStd { rustc: compiler.rustc.clone(), linker: linker.clone() })
+        }
+        (Some(_), None) => Choice::Missing(Missing::Linker),
+        (None, _) => Choice::Missing(Missing::Compiler),
+    }
+}
+
+fn advice(missing: Missing, rustup: Rustup) -> String {
+    match (missing, rustup) {
+        (Missing::Linker, _) => {
+            "there is a Rust compiler with the standard library's source, but no linker for wasm; \
+             on Debian and Ubuntu install one with `apt-get install lld`"
+                .into()
+        }
+        (Missing::Compiler, Rustup::Absent) => format!(
+            "no Rust compiler here can compile for {TARGET}; \
+             on Debian and Ubuntu run `apt-get install rustc-web rust-web-src lld`, elsewhere install rustup from https://rustup.rs"
+        ),
+        (Missing::Compiler, Rustup::Present | Rustup::Failed) => format!(
+            "no Rust compiler here can compile for {TARGET}, and rustup could not add it; \
+             run `rustup target add {TARGET}` to see why, or on Debian and Ubuntu `apt-get install rustc-web rust-web-src lld`"
+        ),
+    }
+}
+
+/// The compiler that the environment names, or the first on the path, and the system's own.
+fn compilers() -> Vec<Compiler> {
+    let first = std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
+    let mut found: Vec<Compiler> = Vec::new();
+    for rustc in [first, PathBuf::from(SYSTEM_RUSTC)] {
+        let Some(libraries) = answer(&rustc, &["--print", "target-libdir", "--target", TARGET]) else {
+            continue;
+        };
+        let Some(sysroot) = answer(&rustc, &["--print", "sysroot"]) else { continue };
+        found.push(Compiler {
+            rustc,
+            has_wasm_std: has_std(Path::new(&libraries)),
+            has_std_source: Path::new(&sysroot).join("lib/rustlib/src/rust/library/Cargo.lock").is_file(),
+        });
+    }
+    found
+}
+
+/// Whether a folder of libraries holds a compiled standard library; rustup leaves the folder behind when it removes a target.
+fn has_std(libraries: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(libraries) else { return false };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libstd-") && name.ends_with(".rlib")
     })
 }
 
-fn has_std(libraries: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(libraries) else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
+/// The linker that rustup's toolchains bring, or LLVM's.
+fn linker() -> Option<PathBuf> {
+    let rustc = std::env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
+    let brought =
+        [rustc, PathBuf::from("rustc"), PathBuf::from(SYSTEM_RUSTC)].into_iter().find_map(|rustc| {
+            let libraries = answer(&rustc, &["--print", "target-libdir"])?;
+            let linker = Path::new(&libraries).parent()?.join("bin/rust-lld");
+            linker.is_file().then_some(linker)
+        });
+    brought.or_else(|| runs(Command::new("wasm-ld").arg("--version")).then(|| PathBuf::from("wasm-ld")))
+}
+
+/// The first line that a compiler prints, when it can be run and succeeds.
+fn answer(rustc: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(rustc).args(arguments).stderr(Stdio::null()).output().ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    Some(String::from_utf8(output.stdout).ok()?.lines().next()?.to_string())
+}
+
+/// Whether a program can be run and succeeds. Its output is not for the user: there is another way when it fails.
+fn runs(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn compiler(name: &str, has_std: bool, has_source: bool, has_lld: bool) -> Compiler {
-        Compiler {
-            rustc: name.into(),
-            sysroot: "/".into(),
-            has_std,
-            has_source,
-            lld: has_lld.then(|| PathBuf::from(format!("{name}-lld"))),
-        }
+    fn compiler(rustc: &str, has_wasm_std: bool, has_std_source: bool) -> Compiler {
+        Compiler { rustc: rustc.into(), has_wasm_std, has_std_source }
+    }
+
+    fn plain(rustc: &str) -> Choice {
+        Choice::Use(Toolchain::Plain { rustc: rustc.into() })
+    }
+
+    fn build_std(rustc: &str, linker: &str) -> Choice {
+        Choice::Use(Toolchain::BuildStd { rustc: rustc.into(), linker: linker.into() })
     }
 
     #[test]
-    fn a_compiler_with_the_library_is_taken_before_one_that_must_build_it() {
-        let found = [compiler("source", false, true, true), compiler("ready", true, false, false)];
-        assert_eq!(choose(&found), Ok(Toolchain::Plain { rustc: "ready".into() }));
+    fn a_compiler_with_a_standard_library_for_wasm_is_used_as_it_is() {
+        let probe = Probe {
+            compilers: vec![compiler("rustc", true, false), compiler("/usr/bin/rustc", false, true)],
+            rustup: Rustup::Present,
+            linker: Some("rust-lld".into()),
+            build_std: false,
+        };
+        assert_eq!(choose(&probe), plain("rustc"));
     }
 
     #[test]
-    fn the_source_of_one_and_the_linker_of_another_are_enough() {
-        let found = [compiler("rustup", false, false, true), compiler("debian", false, true, false)];
-        assert_eq!(
-            choose(&found),
-            Ok(Toolchain::BuildStd { rustc: "debian".into(), lld: "rustup-lld".into() })
-        );
+    fn the_systems_compiler_is_used_when_only_that_one_knows_wasm() {
+        let probe = Probe {
+            compilers: vec![compiler("rustc", false, false), compiler("/usr/bin/rustc", true, false)],
+            rustup: Rustup::Present,
+            ..Probe::default()
+        };
+        assert_eq!(choose(&probe), plain("/usr/bin/rustc"));
     }
 
     #[test]
-    fn without_library_source_or_linker_the_message_says_what_to_install() {
-        for found in [
-            vec![],
-            vec![compiler("bare", false, false, true)],
-            vec![compiler("unlinked", false, true, false)],
-        ] {
-            assert_eq!(choose(&found), Err(NoToolchain));
-        }
-        let message = NoToolchain.to_string();
-        assert!(message.contains("rustup target add") && message.contains("rust-web-src"), "{message}");
+    fn rustup_is_asked_before_the_standard_library_is_compiled() {
+        let probe = Probe {
+            compilers: vec![compiler("rustc", false, false), compiler("/usr/bin/rustc", false, true)],
+            rustup: Rustup::Present,
+            linker: Some("rust-lld".into()),
+            build_std: false,
+        };
+        assert_eq!(choose(&probe), Choice::AddTarget);
+    }
+
+    #[test]
+    fn the_standard_library_is_compiled_when_rustup_cannot_add_the_target() {
+        let probe = Probe {
+            compilers: vec![compiler("rustc", false, false), compiler("/usr/bin/rustc", false, true)],
+            rustup: Rustup::Failed,
+            linker: Some("rust-lld".into()),
+            build_std: false,
+        };
+        assert_eq!(choose(&probe), build_std("/usr/bin/rustc", "rust-lld"));
+    }
+
+    #[test]
+    fn the_standard_library_is_compiled_when_that_is_asked_for() {
+        let probe = Probe {
+            compilers: vec![compiler("rustc", true, true)],
+            rustup: Rustup::Present,
+            linker: Some("rust-lld".into()),
+            build_std: true,
+        };
+        assert_eq!(choose(&probe), build_std("rustc", "rust-lld"));
+    }
+
+    #[test]
+    fn without_a_linker_the_advice_names_the_linkers_package() {
+        let probe = Probe { compilers: vec![compiler("/usr/bin/rustc", false, true)], ..Probe::default() };
+        assert_eq!(choose(&probe), Choice::Missing(Missing::Linker));
+        assert!(advice(Missing::Linker, Rustup::Absent).contains("apt-get install lld"));
+    }
+
+    #[test]
+    fn without_anything_the_advice_names_the_compilers_packages_and_rustup() {
+        assert_eq!(choose(&Probe::default()), Choice::Missing(Missing::Compiler));
+        let advice = advice(Missing::Compiler, Rustup::Absent);
+        assert!(advice.contains("rustc-web rust-web-src"), "{advice}");
+        assert!(advice.contains("https://rustup.rs"), "{advice}");
+    }
+
+    #[test]
+    fn a_folder_of_libraries_without_a_standard_library_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!has_std(folder.path()));
+        std::fs::write(folder.path().join("libstd-0123.rlib"), []).unwrap();
+        assert!(has_std(folder.path()));
     }
 }

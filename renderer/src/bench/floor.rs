@@ -18,14 +18,12 @@ use crate::{
 const DRAW_TIMEOUT: Duration = Duration::from_mins(1);
 /// Frames before the measured ones: the first ones compile pipelines, fault pages in and are encoded as an IDR.
 pub const WARM_UP_FRAMES: u32 = 10;
-/// What the floor reads back.
-const TARGET_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
-/// What scenes draw to: the same picture, in linear light.
-pub const TARGET_VIEW_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8UnormSrgb;
+/// What the floor draws to: the format that this host prefers for surfaces.
+pub const TARGET_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
 /// What a scene draws, without the sandbox.
 pub trait NativeScene {
-    /// Draws frame number `frame` and submits it. The target is a [`TARGET_VIEW_FORMAT`] picture, the same for every frame.
+    /// Draws frame number `frame` and submits it. The target is a [`TARGET_FORMAT`] picture, the same for every frame.
     fn draw(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, target: &wgpu::TextureView, frame: u32);
 }
 
@@ -143,7 +141,7 @@ impl<'a> Bare<'a> {
             dimension: wgpu::TextureDimension::D2,
             format: TARGET_FORMAT,
             usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
-            view_formats: &[TARGET_VIEW_FORMAT],
+            view_formats: &[],
         });
         let stride = (size.width() * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
         let readback = device.create_buffer(&wgpu::BufferDescriptor {
@@ -152,10 +150,7 @@ impl<'a> Bare<'a> {
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         });
-        let target_view = target.create_view(&wgpu::TextureViewDescriptor {
-            format: Some(TARGET_VIEW_FORMAT),
-            ..Default::default()
-        });
+        let target_view = target.create_view(&wgpu::TextureViewDescriptor::default());
         Self { device, queue, size, target, target_view, readback, stride }
     }
 
@@ -234,7 +229,7 @@ mod tests {
                     module: &module,
                     entry_point: None,
                     compilation_options: wgpu::PipelineCompilationOptions::default(),
-                    targets: &[Some(TARGET_VIEW_FORMAT.into())],
+                    targets: &[Some(TARGET_FORMAT.into())],
                 }),
                 multiview_mask: None,
                 cache: None,

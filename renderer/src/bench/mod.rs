@@ -5,6 +5,6 @@ mod floor;
 mod orbit_native;
 mod report;
 
-pub use floor::{FloorConfig, FloorError, NativeScene, TARGET_VIEW_FORMAT, WARM_UP_FRAMES, run_floor};
+pub use floor::{FloorConfig, FloorError, NativeScene, TARGET_FORMAT, WARM_UP_FRAMES, run_floor};
 pub use orbit_native::OrbitNative;
 pub use report::{Figures, PipelineReport, Recorder, Run, Spent, Stage, StageFigures};

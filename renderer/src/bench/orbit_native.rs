@@ -18,8 +18,8 @@ pub struct OrbitNative {
     shadow_drawn: bool,
     uniforms: wgpu::Buffer,
     knot: Shape,
-    ground: Shape,
-    ground_inner_count: u32,
+    near_ground: Shape,
+    far_ground: Shape,
     shadow_group: wgpu::BindGroup,
     main_group: wgpu::BindGroup,
     shadow_view: wgpu::TextureView,
@@ -38,10 +38,10 @@ struct Shape {
 #[derive(Debug)]
 struct Pipelines {
     shadow: wgpu::RenderPipeline,
-    knot: wgpu::RenderPipeline,
-    ground_inner: wgpu::RenderPipeline,
-    ground_outer: wgpu::RenderPipeline,
+    far_ground: wgpu::RenderPipeline,
     sky: wgpu::RenderPipeline,
+    near_ground: wgpu::RenderPipeline,
+    knot: wgpu::RenderPipeline,
 }
 
 impl NativeScene for OrbitNative {
@@ -63,7 +63,7 @@ impl NativeScene for OrbitNative {
 }
 
 impl OrbitNative {
-    /// For targets of `size` pixels in `format`, which must be an sRGB format: the shaders write linear light.
+    /// For targets of `size` pixels in `format`, which must not be an sRGB format: the shaders encode what they write.
     pub fn new(
         device: &wgpu::Device,
         queue: &wgpu::Queue,
@@ -116,7 +116,7 @@ impl OrbitNative {
         });
         let depth_view =
             attachment(device, "depth", size, pass::SAMPLE_COUNT, DEPTH_FORMAT, wgpu::TextureUsages::empty());
-        let (ground, ground_inner_count) = orbit_model::ground();
+        let [near_ground, far_ground] = orbit_model::near_and_far_ground();
         Self {
             control,
             ticks: 0,
@@ -124,8 +124,8 @@ impl OrbitNative {
             shadow_drawn: false,
             uniforms,
             knot: Shape::new(device, queue, "knot", &orbit_model::knot()),
-            ground: Shape::new(device, queue, "ground", &ground),
-            ground_inner_count,
+            near_ground: Shape::new(device, queue, "near ground", &near_ground),
+            far_ground: Shape::new(device, queue, "far ground", &far_ground),
             shadow_group,
             main_group,
             shadow_view,
@@ -136,45 +136,43 @@ impl OrbitNative {
     }
 
     fn draw_shadow(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+        let mut drawing = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("shadow pass"),
             color_attachments: &[],
             depth_stencil_attachment: Some(depth_attachment(&self.shadow_view, wgpu::StoreOp::Store)),
             ..Default::default()
         });
-        pass.set_bind_group(0, &self.shadow_group, &[]);
-        pass.set_pipeline(&self.pipelines.shadow);
-        self.knot.bind(&mut pass);
-        pass.draw_indexed(0..self.knot.index_count, 0, 0..1);
+        drawing.set_bind_group(0, &self.shadow_group, &[]);
+        drawing.set_pipeline(&self.pipelines.shadow);
+        self.knot.draw(&mut drawing);
     }
 
     fn draw_picture(&self, encoder: &mut wgpu::CommandEncoder, target: &wgpu::TextureView) {
+        let [r, g, b] = orbit_model::background().map(f64::from);
         let (view, resolve_target, store) = match &self.colour_view {
             Some(samples) => (samples, Some(target), wgpu::StoreOp::Discard),
             None => (target, None, wgpu::StoreOp::Store),
         };
-        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+        let mut drawing = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("main pass"),
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
                 view,
                 depth_slice: None,
                 resolve_target,
-                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store },
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a: 1.0 }), store },
             })],
             depth_stencil_attachment: Some(depth_attachment(&self.depth_view, wgpu::StoreOp::Discard)),
             ..Default::default()
         });
-        pass.set_bind_group(0, &self.main_group, &[]);
-        pass.set_pipeline(&self.pipelines.knot);
-        self.knot.bind(&mut pass);
-        pass.draw_indexed(0..self.knot.index_count, 0, 0..1);
-        pass.set_pipeline(&self.pipelines.ground_inner);
-        self.ground.bind(&mut pass);
-        pass.draw_indexed(0..self.ground_inner_count, 0, 0..1);
-        pass.set_pipeline(&self.pipelines.ground_outer);
-        pass.draw_indexed(self.ground_inner_count..self.ground.index_count, 0, 0..1);
-        pass.set_pipeline(&self.pipelines.sky);
-        pass.draw(0..3, 0..1);
+        drawing.set_bind_group(0, &self.main_group, &[]);
+        drawing.set_pipeline(&self.pipelines.far_ground);
+        self.far_ground.draw(&mut drawing);
+        drawing.set_pipeline(&self.pipelines.sky);
+        drawing.draw(0..pass::SKY_CELLS * 6, 0..pass::SKY_CELLS);
+        drawing.set_pipeline(&self.pipelines.near_ground);
+        self.near_ground.draw(&mut drawing);
+        drawing.set_pipeline(&self.pipelines.knot);
+        self.knot.draw(&mut drawing);
     }
 }
 
@@ -197,9 +195,10 @@ impl Shape {
         }
     }
 
-    fn bind(&self, pass: &mut wgpu::RenderPass<'_>) {
-        pass.set_vertex_buffer(0, self.vertices.slice(..));
-        pass.set_index_buffer(self.indices.slice(..), wgpu::IndexFormat::Uint16);
+    fn draw(&self, drawing: &mut wgpu::RenderPass<'_>) {
+        drawing.set_vertex_buffer(0, self.vertices.slice(..));
+        drawing.set_index_buffer(self.indices.slice(..), wgpu::IndexFormat::Uint16);
+        drawing.draw_indexed(0..self.index_count, 0, 0..1);
     }
 }
 
@@ -228,6 +227,7 @@ impl Layouts {
         };
         let sampler = wgpu::BindingType::Sampler;
         let fragment = wgpu::ShaderStages::FRAGMENT;
+        let both = wgpu::ShaderStages::VERTEX_FRAGMENT;
         let create = |label, entries: &[_]| {
             device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries })
         };
@@ -237,8 +237,8 @@ impl Layouts {
                 "main pass",
                 &[
                     uniforms,
-                    entry(1, fragment, texture(wgpu::TextureSampleType::Depth)),
-                    entry(2, fragment, sampler(wgpu::SamplerBindingType::Comparison)),
+                    entry(1, both, texture(wgpu::TextureSampleType::Depth)),
+                    entry(2, both, sampler(wgpu::SamplerBindingType::Comparison)),
                     entry(3, fragment, texture(wgpu::TextureSampleType::Float { filterable: true })),
                     entry(4, fragment, sampler(wgpu::SamplerBindingType::Filtering)),
                 ],
@@ -307,7 +307,8 @@ impl Pipelines {
             stencil: wgpu::StencilState::default(),
             bias: wgpu::DepthBiasState::default(),
         };
-        let solid = || depth(DEPTH_FORMAT, true, wgpu::CompareFunction::Less);
+        let solid = depth(DEPTH_FORMAT, true, wgpu::CompareFunction::Less);
+        let painted = || depth(DEPTH_FORMAT, false, wgpu::CompareFunction::Always);
         let shadow_depth = wgpu::DepthStencilState {
             bias: wgpu::DepthBiasState {
                 constant: pass::SHADOW_DEPTH_BIAS,
@@ -316,20 +317,15 @@ impl Pipelines {
             },
             ..depth(SHADOW_FORMAT, true, wgpu::CompareFunction::Less)
         };
-        let behind = depth(DEPTH_FORMAT, false, wgpu::CompareFunction::LessEqual);
         let main = &layouts.main;
+        let backdrop = Some("backdrop_fragment");
+        let near_ground = Some("near_ground_fragment");
         Self {
             shadow: create("shadow", "shadow_vertex", None, &layouts.shadow, shadow_depth),
-            knot: create("knot", "knot_vertex", Some("knot_fragment"), main, solid()),
-            ground_inner: create(
-                "ground in reach of the shadow",
-                "ground_vertex",
-                Some("ground_shadow_fragment"),
-                main,
-                solid(),
-            ),
-            ground_outer: create("ground", "ground_vertex", Some("ground_fragment"), main, solid()),
-            sky: create("sky", "sky_vertex", Some("sky_fragment"), main, behind),
+            far_ground: create("far ground", "far_ground_vertex", backdrop, main, painted()),
+            sky: create("sky", "sky_vertex", backdrop, main, painted()),
+            near_ground: create("near ground", "near_ground_vertex", near_ground, main, painted()),
+            knot: create("knot", "knot_vertex", Some("knot_fragment"), main, solid),
         }
     }
 }
@@ -362,7 +358,7 @@ fn depth_attachment(
 ) -> wgpu::RenderPassDepthStencilAttachment<'_> {
     wgpu::RenderPassDepthStencilAttachment {
         view,
-        depth_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(pass::CLEAR_DEPTH), store }),
+        depth_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(1.0), store }),
         stencil_ops: None,
     }
 }
@@ -379,7 +375,6 @@ fn samplers(device: &wgpu::Device) -> [wgpu::Sampler; 2] {
     let glaze = wgpu::SamplerDescriptor {
         address_mode_u: wgpu::AddressMode::Repeat,
         address_mode_v: wgpu::AddressMode::Repeat,
-        mipmap_filter: wgpu::MipmapFilterMode::Linear,
         ..linear
     };
     [device.create_sampler(&shadow), device.create_sampler(&glaze)]
@@ -394,7 +389,7 @@ fn upload_glaze(device: &wgpu::Device, queue: &wgpu::Queue) -> wgpu::TextureView
         mip_level_count: u32::try_from(levels.len()).unwrap_or(1),
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba8UnormSrgb,
+        format: wgpu::TextureFormat::Rgba8Unorm,
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     });
@@ -417,99 +412,81 @@ fn upload_glaze(device: &wgpu::Device, queue: &wgpu::Queue) -> wgpu::TextureView
 mod tests {
     use super::*;
 
-    struct Gpu {
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-    }
+    const SIZE: [u32; 2] = [320, 192];
+    const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
-    async fn gpu() -> Gpu {
+    /// The picture of one frame, four bytes a pixel.
+    async fn draw(frame: u32) -> Vec<u8> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::VULKAN;
-        let instance = wgpu::Instance::new(descriptor);
-        let adapter = instance
+        let adapter = wgpu::Instance::new(descriptor)
             .request_adapter(&wgpu::RequestAdapterOptions::default())
             .await
             .expect("a Vulkan adapter, for example Mesa's software rasteriser (mesa-vulkan-drivers)");
         let (device, queue) =
             adapter.request_device(&wgpu::DeviceDescriptor::default()).await.expect("a device");
-        Gpu { device, queue }
+        let [width, height] = SIZE;
+        let target = device.create_texture(&wgpu::TextureDescriptor {
+            label: Some("target"),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: FORMAT,
+            usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
+            view_formats: &[],
+        });
+        let view = target.create_view(&wgpu::TextureViewDescriptor::default());
+        OrbitNative::new(&device, &queue, FORMAT, SIZE).draw(&device, &queue, &view, frame);
+        let bytes_per_row = width * 4;
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: u64::from(bytes_per_row * height),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(bytes_per_row),
+            rows_per_image: None,
+        };
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_texture_to_buffer(
+            target.as_image_copy(),
+            wgpu::TexelCopyBufferInfo { buffer: &buffer, layout },
+            target.size(),
+        );
+        queue.submit([encoder.finish()]);
+        buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("the buffer maps"));
+        device.poll(wgpu::PollType::wait_indefinitely()).expect("the drawing ends");
+        buffer.get_mapped_range(..).expect("the buffer is mapped").to_vec()
     }
 
-    impl Gpu {
-        fn draw(&self, [width, height]: [u32; 2], frame: u32) -> image::RgbaImage {
-            let format = wgpu::TextureFormat::Rgba8UnormSrgb;
-            let target = self.device.create_texture(&wgpu::TextureDescriptor {
-                label: Some("target"),
-                size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-                mip_level_count: 1,
-                sample_count: 1,
-                dimension: wgpu::TextureDimension::D2,
-                format,
-                usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
-                view_formats: &[],
-            });
-            let view = target.create_view(&wgpu::TextureViewDescriptor::default());
-            let mut scene = OrbitNative::new(&self.device, &self.queue, format, [width, height]);
-            scene.draw(&self.device, &self.queue, &view, frame);
-            self.measure(&mut scene, &view);
-            scene.draw(&self.device, &self.queue, &view, frame);
-            let padded = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-            let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("readback"),
-                size: u64::from(padded * height),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_texture_to_buffer(
-                target.as_image_copy(),
-                wgpu::TexelCopyBufferInfo {
-                    buffer: &buffer,
-                    layout: wgpu::TexelCopyBufferLayout {
-                        offset: 0,
-                        bytes_per_row: Some(padded),
-                        rows_per_image: None,
-                    },
-                },
-                target.size(),
-            );
-            self.queue.submit([encoder.finish()]);
-            buffer.map_async(wgpu::MapMode::Read, .., |mapped| mapped.expect("the buffer maps"));
-            self.device.poll(wgpu::PollType::wait_indefinitely()).expect("the drawing ends");
-            let mapped = buffer.get_mapped_range(..).expect("the buffer is mapped");
-            image::RgbaImage::from_fn(width, height, |x, y| {
-                let at = (y * padded + x * 4) as usize;
-                image::Rgba(mapped[at..at + 4].try_into().expect("four bytes"))
-            })
-        }
-        fn measure(&self, scene: &mut OrbitNative, view: &wgpu::TextureView) {
-            let cpu = || {
-                let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-                t.tv_sec as f64 * 1e3 + t.tv_nsec as f64 / 1e6
-            };
-            let n = 100;
-            let (mut c, mut w) = (vec![], vec![]);
-            for f in 0..n {
-                let c0 = cpu();
-                let t = std::time::Instant::now();
-                scene.draw(&self.device, &self.queue, view, f);
-                self.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-                c.push(cpu() - c0);
-                w.push(t.elapsed().as_secs_f64() * 1e3);
-            }
-            c.sort_by(f64::total_cmp);
-            w.sort_by(f64::total_cmp);
-            eprintln!(
-                "cpu median {:.2} p95 {:.2}; wall median {:.2} p95 {:.2} ms",
-                c[50], c[95], w[50], w[95]
-            );
-        }
+    fn pixel(picture: &[u8], [x, y]: [u32; 2]) -> [u8; 3] {
+        let at = ((y * SIZE[0] + x) * 4) as usize;
+        [picture[at], picture[at + 1], picture[at + 2]]
+    }
+
+    fn brightness(colour: [u8; 3]) -> u32 {
+        colour.into_iter().map(u32::from).sum()
     }
 
     #[tokio::test]
-    async fn look() {
-        let gpu = gpu().await;
-        gpu.draw([1280, 720], 0).save("/tmp/orbit-720.png").unwrap();
-        gpu.draw([390, 844], 0).save("/tmp/orbit-phone.png").unwrap();
+    async fn the_knot_stands_before_the_haze_and_casts_a_shadow_on_the_ground() {
+        let picture = draw(0).await;
+        let haze = orbit_model::background().map(|part| part * 255.0);
+        for (part, expected) in pixel(&picture, [4, SIZE[1] / 4]).into_iter().zip(haze) {
+            assert!((f32::from(part) - expected).abs() < 2.0, "the haze is {part}, not {expected}");
+        }
+        let ground = brightness(pixel(&picture, [8, SIZE[1] - 8]));
+        let darkest = picture.as_chunks::<4>().0.iter().map(|[r, g, b, _]| brightness([*r, *g, *b])).min();
+        assert!(darkest < Some(ground / 2), "nothing is much darker than the ground ({darkest:?}, {ground})");
+    }
+
+    #[tokio::test]
+    async fn the_picture_of_a_frame_depends_on_its_number_alone() {
+        let (first, again, later) = (draw(3).await, draw(3).await, draw(9).await);
+        assert!(first == again, "the same frame was drawn differently");
+        assert!(first != later, "the held key moved nothing");
     }
 }
