@@ -14,7 +14,6 @@
  * @property {number} encode_us
  * @property {number} bytes
  * @property {boolean} keyframe
- * @property {boolean} [keep_alive]  the picture before it once more, because nothing moved
  *
  * @typedef {object} PresentedFrame  what `requestVideoFrameCallback` reports
  * @property {number} [rtpTimestamp]
@@ -25,9 +24,12 @@
  * @typedef {object} MeasuredFrame  both, on one clock
  * @property {SentFrame} sent
  * @property {number | null} sentMs  null until the server's clock is known
+ * @property {number} clockErrorMs  how far off `sentMs` may be
  * @property {number | null} receivedMs
  * @property {number} presentedMs
  * @property {number} expectedDisplayMs
+ *
+ * @typedef {{ roundTripMs: number, aheadMs: number }} Ping  that came back: how long it took, how far ahead the server's clock is
  *
  * @typedef {{ seq: number, atMs: number, ms: number }} Answer  to an input: which one, when it was made, how long it took
  *
@@ -43,7 +45,7 @@ const INPUT_MEMORY = 256;
 
 /** Finds out what the server's clock shows, from pings: the one with the shortest round trip has the smallest error. */
 export class ServerClock {
-    /** Newest last. @type {{ roundTripMs: number, aheadMs: number }[]} */
+    /** Newest last. @type {Ping[]} */
     #samples = [];
 
     /**
@@ -59,9 +61,9 @@ export class ServerClock {
         if (this.#samples.length > CLOCK_SAMPLES) this.#samples.shift();
     }
 
-    /** The last round trip; null before the first. */
+    /** The median round trip, which one busy moment of the page does not move; null before the first. */
     get roundTripMs() {
-        return this.#samples.at(-1)?.roundTripMs ?? null;
+        return distribution(this.#samples.map(({ roundTripMs }) => roundTripMs))?.p50 ?? null;
     }
 
     /**
@@ -69,9 +71,20 @@ export class ServerClock {
      * @returns {number | null} the same on ours; null before the first ping came back
      */
     toLocalMs(serverUs) {
-        if (this.#samples.length === 0) return null;
-        const best = this.#samples.reduce((best, sample) => (sample.roundTripMs < best.roundTripMs ? sample : best));
-        return serverUs / 1000 - best.aheadMs;
+        const best = this.#best;
+        return best === undefined ? null : serverUs / 1000 - best.aheadMs;
+    }
+
+    /** How far off `toLocalMs` may be. */
+    get errorMs() {
+        return (this.#best?.roundTripMs ?? Infinity) / 2;
+    }
+
+    get #best() {
+        return this.#samples.reduce(
+            (/** @type {Ping | undefined} */ best, sample) => (best && best.roundTripMs <= sample.roundTripMs ? best : sample),
+            undefined,
+        );
     }
 }
 
@@ -127,6 +140,7 @@ export class FrameJournal {
         return {
             sent,
             sentMs: this.#clock.toLocalMs(sent.sent_us),
+            clockErrorMs: this.#clock.errorMs,
             receivedMs: presented.receiveTime ?? null,
             presentedMs: presented.presentationTime,
             expectedDisplayMs: presented.expectedDisplayTime,
@@ -157,10 +171,20 @@ export class ResponseTimes {
         for (const [seq, atMs] of this.#waiting) {
             if (seq > frame.sent.seq) break;
             this.#waiting.delete(seq);
-            if (frame.sent.keep_alive !== true) answers.push({ seq, atMs, ms: frame.presentedMs - atMs });
+            if (isNew(frame.sent)) answers.push({ seq, atMs, ms: frame.presentedMs - atMs });
         }
         return answers;
     }
+}
+
+/**
+ * Whether a picture was drawn for this frame. One that is sent once more (to keep the stream alive, to raise its quality, for a viewer
+ * who has just come) took no time to draw, to read back and to convert.
+ *
+ * @param {SentFrame} frame
+ */
+export function isNew({ scene_us, readback_us, convert_us }) {
+    return scene_us + readback_us + convert_us > 0;
 }
 
 /** The last so many values of something. */

@@ -21,7 +21,7 @@
  * @property {{ sceneUs: Distribution | null, readbackUs: Distribution | null, convertUs: Distribution | null,
  *     encodeUs: Distribution | null }} server
  */
-import { FrameJournal, Recent, ResponseTimes, ServerClock, ratesBetween, snapshotOf } from './measure.js';
+import { FrameJournal, Recent, ResponseTimes, ServerClock, isNew, ratesBetween, snapshotOf } from './measure.js';
 
 /** How often the figures are renewed. */
 export const PERIOD_MS = 500;
@@ -210,6 +210,7 @@ class Account {
 
     /** @param {import('./measure.js').SentFrame} frame */
     serverTimes(frame) {
+        if (!isNew(frame)) return;
         this.server.scene.add(frame.scene_us);
         this.server.readback.add(frame.readback_us);
         this.server.convert.add(frame.convert_us);

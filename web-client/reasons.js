@@ -56,6 +56,11 @@ const KNOWN = {
         again: RETRY,
     },
     too_many_viewers: { title: 'The session is full', text: 'It has as many viewers as it may.', again: RETRY },
+    worker_start_failed: {
+        title: 'The session did not start',
+        text: 'The server could not run the process for it.',
+        again: RETRY,
+    },
     draining: { title: 'The server is shutting down', text: 'Try again in a moment.', again: RETRY },
     sdp_without_h264: {
         title: 'This browser cannot play the picture',
@@ -64,7 +69,13 @@ const KNOWN = {
     },
 };
 
+/** What the scene's file is, before anything runs. */
+const UNRUNNABLE_CODES = new Set([
+    'scene_not_wasm', 'scene_core_module', 'scene_import_not_offered', 'scene_no_entry_point', 'scene_uncompilable', 'scene_unrunnable',
+]);
+
 /** The server's words matter for these, because they name what went wrong inside. */
+const UNRUNNABLE = { title: 'The scene cannot be run here', text: 'Its file is not a component that this server can run.' };
 const SCENE = { title: 'The scene failed', text: 'It did something that it must not, and was stopped.' };
 const WORKER = { title: 'The session broke off', text: 'The process that ran it has ended unexpectedly.' };
 
@@ -75,6 +86,7 @@ const WORKER = { title: 'The session broke off', text: 'The process that ran it 
 export function explain({ code, message }) {
     const known = KNOWN[code];
     if (known !== undefined) return { ...known, detail: '' };
+    if (UNRUNNABLE_CODES.has(code)) return { ...UNRUNNABLE, detail: message, again: RETRY };
     if (code.startsWith('scene_')) return { ...SCENE, detail: message, again: START };
     if (code.startsWith('worker_')) return { ...WORKER, detail: message, again: START };
     return { title: 'The session is over', text: message, detail: '', again: START };

@@ -28,7 +28,7 @@ export const FIRST_PICTURE_MS = 20_000;
 /**
  * @typedef {object} Link  what a [`Connection`] offers
  * @property {() => Promise<void>} open
- * @property {() => void} close
+ * @property {(isOver: boolean) => void} close  `isOver`: the session has ended, there is nothing to leave
  * @property {(lane: Lane, message: object) => boolean} send
  * @property {() => Promise<RTCStatsReport>} stats
  *
@@ -135,7 +135,7 @@ export class ViewerSession {
     /** Leaves without a word to the page, because the page goes away. */
     leave() {
         this.#life += 1;
-        this.#drop();
+        this.#drop(false);
     }
 
     /** The page shows a picture of the current connection. */
@@ -160,7 +160,7 @@ export class ViewerSession {
         for (let attempt = 0; ; attempt += 1) {
             const outcome = await this.#attend(life, `/whep/${encodeURIComponent(id)}`);
             if (life !== this.#life) return;
-            this.#drop();
+            this.#drop('ended' in outcome);
             if ('ended' in outcome) {
                 this.#finish(await this.#fullReason(id, outcome.ended));
                 return;
@@ -230,13 +230,14 @@ export class ViewerSession {
         }
     }
 
-    #drop() {
+    /** @param {boolean} isOver  the session has ended */
+    #drop(isOver) {
         const link = this.#link;
         this.#link = null;
         this.#pictureShown = () => {};
         if (link === null) return;
         this.#handlers.onClosed();
-        link.close();
+        link.close(isOver);
     }
 
     /** @param {EndReason} reason */

@@ -122,12 +122,16 @@ export class Connection {
         return this.#peer.getStats();
     }
 
-    /** Leaves the session; the request outlives the page. */
-    close() {
+    /**
+     * Leaves the session; the request outlives the page.
+     *
+     * @param {boolean} isOver  the session has ended: there is nothing to leave
+     */
+    close(isOver) {
         if (this.#isClosed) return;
         this.#isClosed = true;
         clearTimeout(this.#disconnectedTimer);
-        this.#delete();
+        if (!isOver) this.#delete();
         this.#peer.close();
     }
 
@@ -178,7 +182,7 @@ export class Connection {
     /** @param {string} why */
     #lose(why) {
         if (this.#isClosed) return;
-        this.close();
+        this.close(false);
         this.#handlers.onLost(why);
     }
 }
