@@ -1,0 +1,3 @@
+//! One binary with all integration tests.
+
+mod wit;
