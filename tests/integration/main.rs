@@ -1,3 +1,11 @@
-//! One binary with all integration tests.
+//! One binary with all integration tests: what a user of the server, of its API and of its command line would notice.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "all of this crate is tests, whose helpers fail by panicking"
+)]
 
 mod wit;
