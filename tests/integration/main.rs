@@ -14,4 +14,5 @@ mod dependency_rule;
 mod http_api;
 mod sessions;
 mod support;
+mod wit;
 mod worker;

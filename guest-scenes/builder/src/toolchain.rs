@@ -117,13 +117,10 @@ pub(crate) fn find(build_std: bool) -> Result<Toolchain> {
             Choice::AddTarget => {
                 let mut add = Command::new("rustup");
                 add.args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", RUSTUP_RETRIES);
-                let added = runs(&mut add);
+                // Whether it worked is seen by looking again; asking twice would not help.
+                runs(&mut add);
                 probe.compilers = compilers();
-                // Asked once: a target that was added and yet is not seen will not be seen the next time either.
                 probe.rustup = Rustup::Failed;
-                if added {
-                    continue;
-                }
             }
             Choice::Missing(missing) => bail!("{}", advice(missing, probe.rustup)),
         }

@@ -1,5 +1,9 @@
 //! The device of a scene, and helpers for the calls that WebGPU makes long. Nothing here is needed to draw: it only shortens.
 
+#[expect(
+    clippy::wildcard_imports,
+    reason = "most of what WebGPU has to describe things is shortened here"
+)]
 use crate::webgpu::*;
 use crate::{Size, Target};
 
@@ -156,6 +160,7 @@ impl Gpu {
     }
 
     /// Sends recorded commands to the GPU.
+    #[expect(clippy::needless_pass_by_value, reason = "an encoder is of no use once it is finished")]
     pub fn submit(&self, encoder: GpuCommandEncoder) {
         let commands = encoder.finish(None);
         self.queue.submit(&[&commands]);
