@@ -20,13 +20,13 @@ use super::{
     registry::Slot,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
-    viewers::{NewViewer, Viewer, Viewers},
+    viewers::{NewViewer, Sent, Viewer, Viewers},
     worker::{Stalled, Worker, WorkerEvent},
 };
 use crate::{
     input::{Applied, InputQueue, Lane},
     metrics::{FrameStage, Metrics, TimedStage},
-    rtc::{Channel, Peer, PeerEvent, SendOutcome, VideoFrame},
+    rtc::{Channel, Peer, PeerEvent, VideoFrame},
     text::escape_untrusted,
     viewer_protocol::{ClientMessage, ServerMessage, VERSION},
 };
@@ -255,14 +255,14 @@ impl Actor {
         let mut sent_bytes = 0;
         for viewer in self.viewers.iter_mut().filter(|viewer| viewer.is_connected()) {
             match viewer.send(&frame) {
-                SendOutcome::Sent => {
+                Sent::Yes => {
                     self.metrics.frames(FrameStage::Sent, 1);
                     sent_bytes += frame.data.len() as u64;
                     let sent_us = micros(self.clock_origin.elapsed());
                     viewer.tell_frame(&unit, frame.data.len(), rtp_timestamp, sent_us);
                 }
-                SendOutcome::DroppedUntilKeyframe => self.metrics.frames(FrameStage::Dropped, 1),
-                SendOutcome::NotConnected => {}
+                Sent::Dropped => self.metrics.frames(FrameStage::Dropped, 1),
+                Sent::NotYet => {}
             }
         }
         self.metrics.bytes_sent.inc_by(sent_bytes);
