@@ -18,6 +18,7 @@ use super::{
     id::ViewerKey,
     process::{Admitted, LineBudget},
     registry::Slot,
+    status::StatusPublisher,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
     viewers::{NewViewer, Sent, Viewer, Viewers},
@@ -130,7 +131,7 @@ impl Actor {
             limits,
             worker,
             commands,
-            status: StatusPublisher(status),
+            status: StatusPublisher::new(status),
             metrics,
             clock_origin,
             viewers: Viewers::default(),
@@ -571,28 +572,6 @@ impl Actor {
     fn publish_viewers(&mut self) {
         let connected = self.viewers.connected();
         self.status.publish(|status| status.viewers = connected);
-    }
-}
-
-/// Says that the session has ended even if its task is dropped or panics.
-struct StatusPublisher(watch::Sender<Status>);
-
-impl StatusPublisher {
-    fn publish(&self, change: impl FnOnce(&mut Status)) {
-        self.0.send_modify(change);
-    }
-}
-
-impl Drop for StatusPublisher {
-    fn drop(&mut self) {
-        self.0.send_if_modified(|status| {
-            let lives = !matches!(status.phase, Phase::Ended(_));
-            if lives {
-                status.phase = Phase::Ended(SessionEnd::Internal);
-            }
-            status.viewers = 0;
-            lives
-        });
     }
 }
 
