@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 
 fn built(path: &str, target: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = root.join(path);
+    // Cargo makes its folder for temporary files in the target folder, wherever that was set to be.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let path = folder.join(path);
     assert!(path.exists(), "{} is missing: run `make {target}` first", path.display());
     path
 }
 
 /// The binary.
 pub(crate) fn scenecast() -> PathBuf {
-    built("target/release/scenecast", "build")
+    built("release/scenecast", "build")
 }
 
 /// A scene of the gallery.
 pub(crate) fn scene(name: &str) -> PathBuf {
-    built(&format!("target/scenes/{name}.wasm"), "scenes")
+    built(&format!("scenes/{name}.wasm"), "scenes")
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use renderer_protocol::{
-    AccessUnit, Buttons, EndReason, FrameSize, FromWorker, InputEvent, PointerEvent, PointerKind, SceneFault, Start, ToWorker,
-    ViewerId, codec,
+    AccessUnit, Buttons, EndReason, FrameSize, FromWorker, InputEvent, PointerEvent, PointerKind, SceneFault,
+    Start, ToWorker, ViewerId, codec,
 };
 use tokio::{net::UnixStream, process::Command, time::timeout};
 
@@ -54,7 +54,12 @@ impl Worker {
     }
 
     async fn compile(&self, scene: &Path) -> PathBuf {
-        let output = Command::new(scenecast()).arg("compile").arg(scene).arg("--cache").arg(self.cache.path()).output();
+        let output = Command::new(scenecast())
+            .arg("compile")
+            .arg(scene)
+            .arg("--cache")
+            .arg(self.cache.path())
+            .output();
         let output = timeout(PATIENCE, output).await.unwrap().unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
@@ -239,7 +244,10 @@ async fn a_scene_that_traps_ends_its_session_with_the_trap() {
     std::fs::write(&trapping, wat::parse_str(wat).unwrap()).unwrap();
     let mut worker = Worker::running(&trapping).await;
     let reason = worker.end().await;
-    assert!(matches!(&reason, EndReason::Scene(SceneFault::Trap(trap)) if trap.contains("unreachable")), "{reason:?}");
+    assert!(
+        matches!(&reason, EndReason::Scene(SceneFault::Trap(trap)) if trap.contains("unreachable")),
+        "{reason:?}"
+    );
 }
 
 #[tokio::test]

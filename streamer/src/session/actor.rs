@@ -18,15 +18,16 @@ use super::{
     id::ViewerKey,
     process::{Admitted, LineBudget},
     registry::Slot,
+    status::StatusPublisher,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
-    viewers::{NewViewer, Viewer, Viewers},
+    viewers::{NewViewer, Sent, Viewer, Viewers},
     worker::{Stalled, Worker, WorkerEvent},
 };
 use crate::{
     input::{Applied, InputQueue, Lane},
     metrics::{FrameStage, Metrics, TimedStage},
-    rtc::{Channel, Peer, PeerEvent, SendOutcome, VideoFrame},
+    rtc::{Channel, Peer, PeerEvent, VideoFrame},
     text::escape_untrusted,
     viewer_protocol::{ClientMessage, ServerMessage, VERSION},
 };
@@ -130,7 +131,7 @@ impl Actor {
             limits,
             worker,
             commands,
-            status: StatusPublisher(status),
+            status: StatusPublisher::new(status),
             metrics,
             clock_origin,
             viewers: Viewers::default(),
@@ -255,14 +256,14 @@ impl Actor {
         let mut sent_bytes = 0;
         for viewer in self.viewers.iter_mut().filter(|viewer| viewer.is_connected()) {
             match viewer.send(&frame) {
-                SendOutcome::Sent => {
+                Sent::Yes => {
                     self.metrics.frames(FrameStage::Sent, 1);
                     sent_bytes += frame.data.len() as u64;
                     let sent_us = micros(self.clock_origin.elapsed());
                     viewer.tell_frame(&unit, frame.data.len(), rtp_timestamp, sent_us);
                 }
-                SendOutcome::DroppedUntilKeyframe => self.metrics.frames(FrameStage::Dropped, 1),
-                SendOutcome::NotConnected => {}
+                Sent::Dropped => self.metrics.frames(FrameStage::Dropped, 1),
+                Sent::NotYet => {}
             }
         }
         self.metrics.bytes_sent.inc_by(sent_bytes);
@@ -571,28 +572,6 @@ impl Actor {
     fn publish_viewers(&mut self) {
         let connected = self.viewers.connected();
         self.status.publish(|status| status.viewers = connected);
-    }
-}
-
-/// Says that the session has ended even if its task is dropped or panics.
-struct StatusPublisher(watch::Sender<Status>);
-
-impl StatusPublisher {
-    fn publish(&self, change: impl FnOnce(&mut Status)) {
-        self.0.send_modify(change);
-    }
-}
-
-impl Drop for StatusPublisher {
-    fn drop(&mut self) {
-        self.0.send_if_modified(|status| {
-            let lives = !matches!(status.phase, Phase::Ended(_));
-            if lives {
-                status.phase = Phase::Ended(SessionEnd::Internal);
-            }
-            status.viewers = 0;
-            lives
-        });
     }
 }
 

@@ -9,6 +9,7 @@ mod end;
 mod id;
 mod process;
 mod registry;
+mod status;
 mod stream_state;
 mod throttle;
 mod viewers;
@@ -30,6 +31,7 @@ pub use end::SessionEnd;
 pub use id::{NotAnId, SessionId, ViewerKey};
 pub use process::Program;
 pub use registry::{NewSession, Sessions, unknown_session};
+pub use status::{Phase, Status};
 pub use stream_state::{MIN_TARGET_BPS, SIZE_SNAP_PX};
 pub use viewers::NewViewer;
 
@@ -44,28 +46,6 @@ pub struct SessionInfo {
     pub size: FrameSize,
     /// Ticks a second.
     pub frame_rate_hz: u32,
-}
-
-/// What changes about a session.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// How far it is.
-    pub phase: Phase,
-    /// The size of its last picture.
-    pub size: FrameSize,
-    /// Viewers that get pictures.
-    pub viewers: usize,
-}
-
-/// How far a session is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The worker has its scene and has not said that it runs.
-    Starting,
-    /// The scene runs.
-    Running,
-    /// It is over.
-    Ended(SessionEnd),
 }
 
 /// A session, as others see it. It may have ended; it is forgotten a while after that.

@@ -55,9 +55,22 @@ pub(super) struct Viewer {
     /// What its path carries, once that is known.
     pub target_bps: Option<u32>,
     has_channels: bool,
+    /// It has been sent its first keyframe.
+    has_begun: bool,
     bad_messages: u32,
     dropped_frames: u64,
     bytes_since_stats: u64,
+}
+
+/// What became of a picture for one viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is on its way.
+    Yes,
+    /// The viewer misses it.
+    Dropped,
+    /// The viewer's stream has not begun: it waits for its first keyframe.
+    NotYet,
 }
 
 enum Connection {
@@ -96,14 +109,19 @@ impl Viewer {
     }
 
     /// Sends a picture.
-    pub(super) fn send(&mut self, frame: &VideoFrame) -> SendOutcome {
-        let outcome = self.peer.send_frame(frame);
-        match outcome {
-            SendOutcome::Sent => self.bytes_since_stats += frame.data.len() as u64,
-            SendOutcome::DroppedUntilKeyframe => self.dropped_frames += 1,
-            SendOutcome::NotConnected => {}
+    pub(super) fn send(&mut self, frame: &VideoFrame) -> Sent {
+        match self.peer.send_frame(frame) {
+            SendOutcome::Sent => {
+                self.has_begun = true;
+                self.bytes_since_stats += frame.data.len() as u64;
+                Sent::Yes
+            }
+            SendOutcome::DroppedUntilKeyframe if self.has_begun => {
+                self.dropped_frames += 1;
+                Sent::Dropped
+            }
+            SendOutcome::DroppedUntilKeyframe | SendOutcome::NotConnected => Sent::NotYet,
         }
-        outcome
     }
 
     /// Tells it how a picture came about, if it wants to know.
@@ -157,6 +175,7 @@ impl Viewers {
             measures: false,
             target_bps: None,
             has_channels: false,
+            has_begun: false,
             bad_messages: 0,
             dropped_frames: 0,
             bytes_since_stats: 0,

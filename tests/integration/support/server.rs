@@ -13,14 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::binary;
+
 /// Nothing that is waited for here takes longer on a machine that is merely busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary under test, with an environment in which no setting of the machine has an effect.
 pub fn scenecast() -> Command {
-    let path = target().join("release/scenecast");
-    assert!(path.exists(), "{} is missing: build it with `make build`", path.display());
-    let mut command = Command::new(path);
+    let mut command = Command::new(binary::scenecast());
     let is_setting = |(name, _): &(OsString, OsString)| {
         name == "RUST_LOG" || name.to_str().is_some_and(|name| name.starts_with("SCENECAST_"))
     };
@@ -28,11 +28,6 @@ pub fn scenecast() -> Command {
         command.env_remove(name);
     }
     command
-}
-
-fn target() -> &'static Path {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().expect("cargo's temporary folder is in the target folder")
 }
 
 /// Calls `look` until it returns something, and fails the test when it never does.
@@ -104,9 +99,8 @@ impl Server {
             std::fs::write(scenes.join(name), content).expect("a scene");
         }
         for name in options.built_scenes {
-            let built = target().join("scenes").join(format!("{name}.wasm"));
-            assert!(built.exists(), "{} is missing: build it with `make scenes`", built.display());
-            std::fs::copy(built, scenes.join(format!("{name}.wasm"))).expect("a copy of the scene");
+            std::fs::copy(binary::scene(name), scenes.join(format!("{name}.wasm")))
+                .expect("a copy of the scene");
         }
         let log = folder.path().join("log");
         // One cache for all tests: each scene is compiled once.
