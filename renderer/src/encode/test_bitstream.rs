@@ -191,3 +191,25 @@ pub(crate) fn psnr_db(a: &I420, b: &I420) -> [f64; 3] {
         if mean == 0.0 { f64::INFINITY } else { 10.0 * (255.0_f64.powi(2) / mean).log10() }
     })
 }
+
+/// The mean absolute difference of the block of 16x16 samples of a plane in which it is largest.
+pub(crate) fn worst_block_difference(a: &I420, b: &I420) -> [f64; 3] {
+    let strides = [a.luma_stride(), a.chroma_stride(), a.chroma_stride()].map(|stride| stride as usize);
+    std::array::from_fn(|plane| {
+        let (a, b, stride) = (a.planes()[plane], b.planes()[plane], strides[plane]);
+        let difference = |(x, y): (usize, usize)| {
+            let rows = (0..16).map(|row| (y + row) * stride + x);
+            let row = |start: usize| {
+                a[start..start + 16]
+                    .iter()
+                    .zip(&b[start..start + 16])
+                    .map(|(a, b)| u32::from(a.abs_diff(*b)))
+                    .sum::<u32>()
+            };
+            f64::from(rows.map(row).sum::<u32>()) / 256.0
+        };
+        let rows = a.len() / stride;
+        let blocks = (0..rows / 16).flat_map(|y| (0..stride / 16).map(move |x| (x * 16, y * 16)));
+        blocks.map(difference).fold(0.0, f64::max)
+    })
+}

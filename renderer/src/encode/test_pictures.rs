@@ -43,3 +43,27 @@ pub(crate) fn noise(size: FrameSize, frame: u32) -> I420 {
         if plane == 0 { 16 + hash.to_le_bytes()[3] % 219 } else { 128 }
     })
 }
+
+/// A large soft shape that turns slowly: light changes by little from frame to frame, and everywhere.
+pub(crate) fn turning(size: FrameSize, frame: u32) -> I420 {
+    let (width, height) = (f64::from(size.width()), f64::from(size.height()));
+    let (sin, cos) = (f64::from(frame) * 0.02).sin_cos();
+    picture(size, |plane, x, y| {
+        let scale = if plane == 0 { 1.0 } else { 2.0 };
+        let (x, y) =
+            (f64::from(x) * scale / height - width / height / 2.0, f64::from(y) * scale / height - 0.5);
+        let (u, v) = (x * cos - y * sin, x * sin + y * cos);
+        let inside = v > -0.3 && v + 1.7 * u.abs() < 0.4;
+        let level = match (plane, inside) {
+            (0, true) => 130.0 + 120.0 * u,
+            (0, false) => 40.0,
+            (1, true) => 128.0 + 110.0 * v,
+            (2, true) => 128.0 + 110.0 * u,
+            _ => 128.0,
+        };
+        // In range by the coefficients above: 8 to 250.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let level = level.clamp(16.0, 235.0) as u8;
+        level
+    })
+}

@@ -255,11 +255,12 @@ impl Actor {
         let frame = VideoFrame { data, keyframe: unit.keyframe, rtp_timestamp };
         let mut sent_bytes = 0;
         for viewer in self.viewers.iter_mut().filter(|viewer| viewer.is_connected()) {
+            // Read before, for on a busy machine the picture may be on the screen when this call returns.
+            let sent_us = micros(self.clock_origin.elapsed());
             match viewer.send(&frame) {
                 Sent::Yes => {
                     self.metrics.frames(FrameStage::Sent, 1);
                     sent_bytes += frame.data.len() as u64;
-                    let sent_us = micros(self.clock_origin.elapsed());
                     viewer.tell_frame(&unit, frame.data.len(), rtp_timestamp, sent_us);
                 }
                 Sent::Dropped => self.metrics.frames(FrameStage::Dropped, 1),
