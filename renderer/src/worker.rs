@@ -238,6 +238,7 @@ impl Session {
         outbox: &mpsc::Sender<FromWorker>,
     ) -> Result<EndReason, WorkerError> {
         let mut watched = false;
+        let mut pipeline_stopped = false;
         let mut epochs = interval(Duration::from_millis(Run::EPOCH_MS.into()));
         epochs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = interval(WATCH_INTERVAL);
@@ -257,9 +258,12 @@ impl Session {
                 reason = &mut self.scene_ended => {
                     return Ok(reason.unwrap_or_else(|_| EndReason::Internal("the scene's thread panicked".to_owned())));
                 }
-                reason = &mut self.pipeline_ended => {
-                    return Ok(reason.unwrap_or_else(|_| EndReason::Internal("the pipeline's thread panicked".to_owned())));
-                }
+                reason = &mut self.pipeline_ended, if !pipeline_stopped => match reason {
+                    // The scene dropped its end, so it is ending; the reason is its to give.
+                    Ok(EndReason::Stopped) => pipeline_stopped = true,
+                    Ok(reason) => return Ok(reason),
+                    Err(_) => return Ok(EndReason::Internal("the pipeline's thread panicked".to_owned())),
+                },
                 _ = self.ticks.next_tick(), if watched => self.window.tick(self.clock.now_us()),
                 // Only a guest that computes can miss its epoch.
                 _ = epochs.tick(), if self.progress.turn().is_some() => (self.epoch)(),
