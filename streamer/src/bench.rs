@@ -27,8 +27,6 @@ use tokio::{
     time::timeout,
 };
 
-/// What both sides are paced to: a session's default rate.
-const FRAME_RATE_HZ: u32 = 30;
 /// What both encoders aim at: a session's default at 720p.
 const BITRATE_BPS: u32 = 4_000_000;
 /// Frames before the measured ones: pipelines are compiled, caches filled, an IDR encoded.
@@ -49,47 +47,55 @@ fn with_driver_environment() -> std::io::Result<()> {
     Err(again.args(std::env::args_os().skip(1)).env(RUNTIME_DIR, std::env::temp_dir()).exec())
 }
 
+/// How many pictures are measured, and how fast both sides are given their ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) frames: u32,
+    pub(crate) frame_rate_hz: u32,
+}
+
 /// Measures a scene and prints the figures.
-pub(crate) fn pipeline(scene: &Path, size: FrameSize, frames: u32, json: bool) -> anyhow::Result<()> {
+pub(crate) fn pipeline(scene: &Path, size: FrameSize, pace: Pace, json: bool) -> anyhow::Result<()> {
     with_driver_environment()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cache = tempfile::tempdir().context("no folder for the compiled scene")?;
     let artifact = renderer::scene::compile(scene, cache.path())
         .with_context(|| format!("{} cannot be measured", scene.display()))?;
     let name = scene.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let (adapter, pipeline) = runtime.block_on(measure_worker(artifact, size, frames))?;
+    let (adapter, pipeline) = runtime.block_on(measure_worker(artifact, size, pace))?;
     let floor = match name.as_str() {
-        "orbit" => runtime.block_on(measure_orbit_floor(size, frames))?,
+        "orbit" => runtime.block_on(measure_orbit_floor(size, pace))?,
         // Only a scene with a native twin has a floor.
         _ => Recorder::default().finish(0, 0),
     };
     let adapter = format!("{} ({})", adapter.name, adapter.driver);
-    let report = PipelineReport { scene: name, adapter, size, pace_hz: Some(FRAME_RATE_HZ), pipeline, floor };
+    let report =
+        PipelineReport { scene: name, adapter, size, pace_hz: Some(pace.frame_rate_hz), pipeline, floor };
     let text = if json { report.to_json()? + "\n" } else { report.to_string() };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 
-async fn measure_orbit_floor(size: FrameSize, frames: u32) -> anyhow::Result<Run> {
+async fn measure_orbit_floor(size: FrameSize, Pace { frames, frame_rate_hz }: Pace) -> anyhow::Result<Run> {
     let gpu = Gpu::open(Backend::Vulkan)?;
     let (device, queue) = gpu.adapter().request_device(&wgpu::DeviceDescriptor::default()).await?;
     let mut twin =
         OrbitNative::new(&device, &queue, renderer::bench::TARGET_FORMAT, [size.width(), size.height()]);
-    let encoder = EncoderConfig { size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, threads: 1 };
-    let config = FloorConfig { size, frames, pace_hz: Some(FRAME_RATE_HZ), encoder };
+    let encoder = EncoderConfig { size, frame_rate_hz, bitrate_bps: BITRATE_BPS, threads: 1 };
+    let config = FloorConfig { size, frames, pace_hz: Some(frame_rate_hz), encoder };
     Ok(run_floor((&device, &queue), &mut twin, &config)?)
 }
 
 async fn measure_worker(
     artifact: PathBuf,
     size: FrameSize,
-    frames: u32,
+    Pace { frames, frame_rate_hz }: Pace,
 ) -> anyhow::Result<(AdapterInfo, Run)> {
     let mut worker = Worker::start().await?;
     let FromWorker::Ready(adapter) = worker.next().await? else {
         bail!("the worker's first message is not `Ready`")
     };
-    let start = Start { artifact, size, frame_rate_hz: FRAME_RATE_HZ, bitrate_bps: BITRATE_BPS, seed: 0 };
+    let start = Start { artifact, size, frame_rate_hz, bitrate_bps: BITRATE_BPS, seed: 0 };
     worker.send(&ToWorker::Start(start)).await?;
     worker.send(&ToWorker::SetWatched(true)).await?;
     // A scene hears what happens after it has asked for its input, which it has before its first picture.
@@ -186,7 +192,7 @@ impl Worker {
 
     /// The first picture that shows what the input did.
     async fn first_movement(&mut self) -> anyhow::Result<()> {
-        for _ in 0..FRAME_RATE_HZ {
+        for _ in 0..WARM_UP_FRAMES {
             if self.next_unit().await?.input_sequence > 0 {
                 return Ok(());
             }

@@ -72,6 +72,10 @@ pub(crate) enum Bench {
         #[arg(long, value_name = "COUNT", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         frames: u32,
 
+        /// Pictures a second, for the scene and its floor alike: a processor that sleeps between pictures is slower at each
+        #[arg(long, value_name = "HZ", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=120))]
+        frame_rate: u32,
+
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,

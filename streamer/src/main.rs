@@ -17,6 +17,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use cli::{Bench, Cli, Command, Serve};
+use renderer_entry::Pace;
 use streamer::{config::Settings, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -32,9 +33,14 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(*serve),
         Command::Worker => run_worker(),
         Command::Compile { scene, cache } => run_compile(&scene, &cache),
-        Command::Bench { bench: Bench::Pipeline { scene, size, frames, json } } => {
+        Command::Bench { bench: Bench::Pipeline { scene, size, frames, frame_rate, json } } => {
             logging::for_child();
-            report(renderer_entry::bench_pipeline(&scene, size, frames, json))
+            report(renderer_entry::bench_pipeline(
+                &scene,
+                size,
+                Pace { frames, frame_rate_hz: frame_rate },
+                json,
+            ))
         }
     }
 }
