@@ -5,28 +5,28 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{PendingOffers, body, find_session};
+use super::{Names, PendingOffers, body, find_session};
 use crate::{
     error::{Code, Problem},
     rtc::{OfferError, RtcServer},
     session::{NewViewer, Sessions, ViewerKey},
 };
 
-const SDP: &str = "application/sdp";
-const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+pub(super) const SDP: &str = "application/sdp";
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 pub(super) async fn join(
     State(sessions): State<Arc<Sessions>>,
     State(rtc): State<Arc<RtcServer>>,
     State(PendingOffers(pending)): State<PendingOffers>,
-    Path(id): Path<String>,
+    Names(id): Names<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     sessions.check_not_draining()?;
@@ -54,7 +54,7 @@ pub(super) async fn join(
 
 pub(super) async fn trickle(
     State(sessions): State<Arc<Sessions>>,
-    Path((id, viewer)): Path<(String, String)>,
+    Names((id, viewer)): Names<(String, String)>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let fragment = body::read_text(request, SDP_FRAGMENT, body::MAX_SDP_BYTES).await?;
@@ -66,7 +66,7 @@ pub(super) async fn trickle(
 
 pub(super) async fn leave(
     State(sessions): State<Arc<Sessions>>,
-    Path((id, viewer)): Path<(String, String)>,
+    Names((id, viewer)): Names<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let session = find_session(&sessions, &id)?;
     session.remove_viewer(viewer_key(&viewer)?).await?;
