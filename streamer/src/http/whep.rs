@@ -91,6 +91,10 @@ fn offer_problem(error: OfferError) -> Problem {
     match error {
         OfferError::Malformed(_) => Problem::new(Code::BadSdp, sentence(&error)),
         OfferError::WithoutH264(_) => Problem::new(Code::SdpWithoutH264, sentence(&error)),
+        OfferError::Full => {
+            Problem::new(Code::TooManyPendingOffers, "A place becomes free when a viewer leaves.")
+        }
+        OfferError::ShuttingDown => Problem::new(Code::Draining, "Try again when it is back."),
         OfferError::Internal(cause) => Problem::internal("Answering the offer", &cause),
     }
 }
@@ -112,6 +116,8 @@ mod tests {
         let codes = [
             (OfferError::Malformed("no m-line".into()), "bad_sdp", 400),
             (OfferError::WithoutH264("VP8, AV1".into()), "sdp_without_h264", 422),
+            (OfferError::Full, "too_many_pending_offers", 503),
+            (OfferError::ShuttingDown, "draining", 503),
             (OfferError::Internal("socket".into()), "internal", 500),
         ];
         for (error, code, status) in codes {
