@@ -91,9 +91,10 @@ fn offer_problem(error: OfferError) -> Problem {
     match error {
         OfferError::Malformed(_) => Problem::new(Code::BadSdp, sentence(&error)),
         OfferError::WithoutH264(_) => Problem::new(Code::SdpWithoutH264, sentence(&error)),
-        OfferError::Full => {
-            Problem::new(Code::TooManyPendingOffers, "A place becomes free when a viewer leaves.")
-        }
+        OfferError::Full => Problem::new(
+            Code::TooManyPendingOffers,
+            format!("{}; a place becomes free when one leaves.", sentence(&error)),
+        ),
         OfferError::ShuttingDown => Problem::new(Code::Draining, "Try again when it is back."),
         OfferError::Internal(cause) => Problem::internal("Answering the offer", &cause),
     }
