@@ -22,7 +22,7 @@ export const TRANSITIONS = {
 
 /** Pauses before each new attempt after a loss. A restart of the server takes a few seconds, so they reach over half a minute. */
 export const RETRY_DELAYS_MS = [250, 1_000, 2_000, 4_000, 8_000, 16_000];
-/** A connection that shows nothing for this long is given up. The slowest start, a cold compile, stays below. */
+/** A connection that shows nothing for this long is given up. The scene is compiled before there is a session, so this is the start of the worker and of the stream. */
 export const FIRST_PICTURE_MS = 20_000;
 
 /**

@@ -20,6 +20,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const STAGE_BUCKETS_SECONDS: [f64; 14] =
     [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 0.016, 0.033, 0.066, 0.13, 0.26, 0.5];
 
+/// Upper bounds in seconds: the same room, the same continent, and paths on which nobody likes to play.
+const ROUND_TRIP_BUCKETS_SECONDS: [f64; 9] = [0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
+
 /// What became of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameStage {
@@ -71,6 +74,37 @@ struct Route {
     status: u16,
 }
 
+/// What one viewer's path did for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkUse {
+    /// RTP packets of the video, retransmissions not counted.
+    pub packets: u64,
+    /// Packets that the viewer asked for again.
+    pub nacks: u64,
+    /// PLI and FIR, before they are merged.
+    pub keyframe_requests: u64,
+    /// The last round trip, once one was measured.
+    pub round_trip: Option<Duration>,
+}
+
+/// Something that a gauge counts as long as it exists, however it ends.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    /// One more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// All of them.
 pub struct Metrics {
     registry: Registry,
@@ -84,6 +118,10 @@ pub struct Metrics {
     pub bytes_sent: Counter,
     /// Data channel messages that were dropped because they made no sense.
     pub bad_messages: Counter,
+    rtp_packets: Counter,
+    rtp_nacks: Counter,
+    keyframe_requests: Counter,
+    round_trip_seconds: Histogram,
     frames: Family<Stage, Counter>,
     stage_seconds: Family<Stage, Histogram, fn() -> Histogram>,
     input_events: Family<Outcome, Counter>,
@@ -108,6 +146,10 @@ impl Metrics {
             keyframes: Counter::default(),
             bytes_sent: Counter::default(),
             bad_messages: Counter::default(),
+            rtp_packets: Counter::default(),
+            rtp_nacks: Counter::default(),
+            keyframe_requests: Counter::default(),
+            round_trip_seconds: Histogram::new(ROUND_TRIP_BUCKETS_SECONDS),
             frames: Family::default(),
             stage_seconds: Family::new_with_constructor(new_histogram),
             input_events: Family::default(),
@@ -127,6 +169,22 @@ impl Metrics {
             "bad_messages",
             "Messages of viewers that were dropped because they made no sense",
             metrics.bad_messages.clone(),
+        );
+        registry.register(
+            "rtp_packets",
+            "RTP packets of the video, retransmissions not counted",
+            metrics.rtp_packets.clone(),
+        );
+        registry.register("rtp_nacks", "RTP packets that viewers asked for again", metrics.rtp_nacks.clone());
+        registry.register(
+            "keyframe_requests",
+            "Keyframes that viewers asked for (PLI and FIR)",
+            metrics.keyframe_requests.clone(),
+        );
+        registry.register(
+            "round_trip_seconds",
+            "Round trip to each connected viewer, once a second",
+            metrics.round_trip_seconds.clone(),
         );
         registry.register("frames", "Pictures by what became of them", metrics.frames.clone());
         registry.register(
@@ -187,6 +245,16 @@ impl Metrics {
         }
     }
 
+    /// A viewer's path did so much more.
+    pub fn network(&self, used: NetworkUse) {
+        self.rtp_packets.inc_by(used.packets);
+        self.rtp_nacks.inc_by(used.nacks);
+        self.keyframe_requests.inc_by(used.keyframe_requests);
+        if let Some(round_trip) = used.round_trip {
+            self.round_trip_seconds.observe(round_trip.as_secs_f64());
+        }
+    }
+
     /// An input message was applied, and gave so many events.
     pub fn input(&self, applied: Applied, events: u64) {
         let (outcome, count) = match applied {
@@ -229,6 +297,8 @@ mod tests {
         metrics.frames(FrameStage::Encoded, 3);
         metrics.stage(TimedStage::Send, Duration::from_micros(60));
         metrics.worker_ended("worker_died");
+        let round_trip = Some(Duration::from_millis(30));
+        metrics.network(NetworkUse { packets: 9, nacks: 2, keyframe_requests: 1, round_trip });
         metrics.http_request(&axum::http::Method::GET, "/api/sessions/{id}", 404);
         let text = metrics.encode().unwrap();
         for line in [
@@ -240,10 +310,26 @@ mod tests {
             "scenecast_frame_stage_seconds_bucket{le=\"0.0001\",stage=\"send\"} 1",
             "scenecast_worker_exits_total{reason=\"worker_died\"} 1",
             "scenecast_http_requests_total{method=\"GET\",route=\"/api/sessions/{id}\",status=\"404\"} 1",
+            "scenecast_rtp_nacks_total 2",
+            "scenecast_keyframe_requests_total 1",
+            "scenecast_round_trip_seconds_bucket{le=\"0.04\"} 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_is_not_when_it_is_gone_even_by_a_panic() {
+        let metrics = Metrics::new();
+        let counted = Counted::new(&metrics.viewers);
+        assert_eq!(metrics.viewers.get(), 1);
+        let task = std::thread::spawn(move || {
+            let _counted = counted;
+            panic!("on purpose");
+        });
+        assert!(task.join().is_err());
+        assert_eq!(metrics.viewers.get(), 0);
     }
 
     #[test]

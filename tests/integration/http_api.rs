@@ -45,7 +45,7 @@ fn a_session_of_nothing_is_refused_with_the_reason() {
 #[test]
 fn what_does_not_exist_is_not_found_with_a_code() {
     let server = server();
-    for id in [NO_SESSION, "0", "%2e%2e", "orbit"] {
+    for id in [NO_SESSION, "0", "%2e%2e", "%ff", "orbit"] {
         server.get(&format!("/api/sessions/{id}")).assert_problem(404, "unknown_session");
         server
             .send("DELETE", &format!("/api/sessions/{id}"), &[], b"")
@@ -64,6 +64,7 @@ fn what_does_not_exist_is_not_found_with_a_code() {
     }
     server.get("/static/../Cargo.toml").assert_problem(404, "not_found");
     server.get("/static/%2e%2e/Cargo.toml").assert_problem(404, "not_found");
+    server.get("/static/%ff").assert_problem(404, "not_found");
     server.get("/nothing").assert_problem(404, "not_found");
     let refused = server.send("PUT", "/api/sessions", &[], b"x");
     refused.assert_problem(405, "method_not_allowed");
@@ -87,11 +88,18 @@ fn an_offer_with_another_content_type_is_refused() {
 
 #[test]
 fn whep_says_what_it_takes() {
-    let server = server();
-    let endpoint = server.send("OPTIONS", &format!("/whep/{NO_SESSION}"), &[], b"");
-    assert_eq!((endpoint.status, endpoint.header("accept-post")), (204, "application/sdp"));
-    let resource = server.send("OPTIONS", &format!("/whep/{NO_SESSION}/{NO_SESSION}"), &[], b"");
-    assert_eq!((resource.status, resource.header("accept-patch")), (204, "application/trickle-ice-sdpfrag"));
+    let open = Server::start(&ServerOptions {
+        flags: &["--allow-origin", "https://player.example"],
+        ..ServerOptions::default()
+    });
+    for server in [server(), open] {
+        let endpoint = server.send("OPTIONS", &format!("/whep/{NO_SESSION}"), &[], b"");
+        assert!(matches!(endpoint.status, 200 | 204), "{endpoint:?}");
+        assert_eq!(endpoint.header("accept-post"), "application/sdp");
+        let resource = server.send("OPTIONS", &format!("/whep/{NO_SESSION}/{NO_SESSION}"), &[], b"");
+        assert!(matches!(resource.status, 200 | 204), "{resource:?}");
+        assert_eq!(resource.header("accept-patch"), "application/trickle-ice-sdpfrag");
+    }
 }
 
 #[test]

@@ -11,9 +11,9 @@ fn orbit() -> Server {
 
 #[test]
 fn a_scene_that_cannot_be_run_is_refused_with_a_code_and_a_remedy() {
-    let core_module = wat::parse_str("(module)").unwrap();
-    let foreign_import = wat::parse_str(r#"(component (import "acme:door/lock" (instance)))"#).unwrap();
-    let no_entry_point = wat::parse_str("(component)").unwrap();
+    let core_module = wat::parse_str(include_str!("../fixtures/core_module.wat")).unwrap();
+    let foreign_import = wat::parse_str(include_str!("../fixtures/foreign_import.wat")).unwrap();
+    let no_entry_point = wat::parse_str(include_str!("../fixtures/no_entry_point.wat")).unwrap();
     let truncated = foreign_import[..foreign_import.len() - 3].to_vec();
     let server = Server::start(&ServerOptions {
         scenes: &[
@@ -30,7 +30,7 @@ fn a_scene_that_cannot_be_run_is_refused_with_a_code_and_a_remedy() {
         ("text", "scene_not_wasm", ""),
         ("empty", "scene_not_wasm", ""),
         ("core", "scene_core_module", "component"),
-        ("foreign", "scene_import_not_offered", "acme:door/lock"),
+        ("foreign", "scene_import_not_offered", "wasi:sockets/tcp"),
         ("still", "scene_no_entry_point", "wasi:cli/run"),
         ("truncated", "scene_uncompilable", ""),
     ] {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use renderer_protocol::{FrameSize, to_worker::FRAME_RATE_RANGE_HZ};
 use serde::{Deserialize, Serialize};
 
-use super::{Offer, body};
+use super::{Names, Offer, body};
 use crate::{
     error::{Code, Problem},
     library::{Library, SceneEntry, SceneName, unknown_scene},
@@ -121,7 +121,7 @@ pub(super) async fn list_sessions(State(sessions): State<Arc<Sessions>>) -> Json
 
 pub(super) async fn get_session(
     State(sessions): State<Arc<Sessions>>,
-    Path(id): Path<String>,
+    Names(id): Names<String>,
 ) -> Result<Json<SessionView>, Problem> {
     let session = super::find_session(&sessions, &id)?;
     Ok(Json(SessionView::of(&session)))
@@ -129,7 +129,7 @@ pub(super) async fn get_session(
 
 pub(super) async fn delete_session(
     State(sessions): State<Arc<Sessions>>,
-    Path(id): Path<String>,
+    Names(id): Names<String>,
 ) -> Result<StatusCode, Problem> {
     let session = super::find_session(&sessions, &id)?;
     session.end(SessionEnd::Deleted).await;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{FromRef, MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    extract::{FromRef, FromRequestParts, MatchedPath, Path, Request, State},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::{self, Next},
     response::Response,
     routing::{delete, get, post},
@@ -116,18 +116,29 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 /// All routes.
 pub fn router(app: App, origins: &AllowedOrigins, hosts: AllowedHosts) -> Router {
     let metrics = Arc::clone(&app.metrics);
-    let whep =
-        Router::new().route("/whep/{session}", post(whep::join).options(whep::describe_endpoint)).route(
-            "/whep/{session}/{viewer}",
-            delete(whep::leave).patch(whep::trickle).options(whep::describe_resource),
-        );
+    let endpoint = Router::new().route("/whep/{session}", post(whep::join).options(whep::describe_endpoint));
+    let resource = Router::new().route(
+        "/whep/{session}/{viewer}",
+        delete(whep::leave).patch(whep::trickle).options(whep::describe_resource),
+    );
     let whep = match cors(origins) {
-        // A response to another origin must be readable there, which the header for the rest forbids.
-        Some(cors) => whep.layer(cors).layer(SetResponseHeaderLayer::overriding(
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static("cross-origin"),
-        )),
-        None => whep,
+        // The layer answers every OPTIONS itself, so what the handlers would have said is added to its answer.
+        Some(cors) => endpoint
+            .layer(cors.clone())
+            .layer(SetResponseHeaderLayer::if_not_present(
+                whep::ACCEPT_POST,
+                HeaderValue::from_static(whep::SDP),
+            ))
+            .merge(resource.layer(cors).layer(SetResponseHeaderLayer::if_not_present(
+                whep::ACCEPT_PATCH,
+                HeaderValue::from_static(whep::SDP_FRAGMENT),
+            )))
+            // A response to another origin must be readable there, which the header for the rest forbids.
+            .layer(SetResponseHeaderLayer::overriding(
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("cross-origin"),
+            )),
+        None => endpoint.merge(resource),
     };
     let router = Router::new()
         .route("/", get(pages::gallery))
@@ -164,12 +175,7 @@ fn cors(origins: &AllowedOrigins) -> Option<CorsLayer> {
             .allow_origin(allowed)
             .allow_methods([Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS])
             .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_MATCH])
-            .expose_headers([
-                header::LOCATION,
-                header::LINK,
-                HeaderName::from_static("accept-patch"),
-                HeaderName::from_static("accept-post"),
-            ]),
+            .expose_headers([header::LOCATION, header::LINK, whep::ACCEPT_PATCH, whep::ACCEPT_POST]),
     )
 }
 
@@ -182,6 +188,26 @@ async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
     tracing::debug!(%method, route, status, "request");
     metrics.http_request(&method, route, status);
     response
+}
+
+/// The variable parts of a path. A part that is not UTF-8 names nothing that there is: it is taken as the empty name, so that
+/// it is answered like every other unknown name of its kind.
+struct Names<T>(T);
+
+impl<S, T> FromRequestParts<S> for Names<T>
+where
+    S: Send + Sync,
+    T: serde::de::DeserializeOwned + Default + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(rejection) if rejection.status().is_client_error() => Ok(Self(T::default())),
+            Err(rejection) => Err(Problem::internal("Reading the path", &rejection)),
+        }
+    }
 }
 
 /// The session that a path names.

@@ -1,12 +1,12 @@
 //! The pages: the files of web-client/, built into the binary.
 
 use axum::{
-    extract::Path,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::Names;
 use crate::error::{Code, Problem};
 
 #[derive(RustEmbed)]
@@ -30,7 +30,7 @@ pub(super) async fn view(headers: HeaderMap) -> Result<Response, Problem> {
     serve("view.html", &headers)
 }
 
-pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn asset(Names(path): Names<String>, headers: HeaderMap) -> Result<Response, Problem> {
     serve(&path, &headers)
 }
 

@@ -23,8 +23,21 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// After a failure to accept, mostly for want of file descriptors, some time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// No request takes so long, and a client that reads no answers would hold its place for ever; who has more to ask connects
+/// again.
+const MAX_CONNECTION_LIFE: Lifetime =
+    Lifetime { open: Duration::from_mins(3), closing: Duration::from_secs(10) };
 /// How long requests in progress may take when the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a connection may be held.
+#[derive(Clone, Copy)]
+struct Lifetime {
+    /// Until it takes no further request.
+    open: Duration,
+    /// What the request in progress may then still take.
+    closing: Duration,
+}
 
 /// Serves until `shutdown`, then lets requests in progress finish.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
@@ -45,7 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
                 let (router, shutdown) = (router.clone(), shutdown.clone());
                 connections.spawn(async move {
                     let _place = place;
-                    serve_connection(stream, router, shutdown).await;
+                    serve_connection(stream, router, shutdown, MAX_CONNECTION_LIFE).await;
                 });
             }
             Err(error) => {
@@ -60,7 +73,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    shutdown: CancellationToken,
+    lifetime: Lifetime,
+) {
     // Answers are small and wanted at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
@@ -72,13 +90,38 @@ async fn serve_connection(stream: TcpStream, router: Router, shutdown: Cancellat
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = shutdown.cancelled() => {
+        result = connection.as_mut() => Ok(result),
+        // Either is a reason to close.
+        _ = timeout(lifetime.open, shutdown.cancelled()) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            timeout(lifetime.closing, connection).await
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection");
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "connection"),
+        Err(_) => tracing::debug!("a connection was cut whose client did not take its answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_answer_does_not_keep_its_place() {
+        // More than the buffers of both sockets hold.
+        let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let lifetime = Lifetime { open: Duration::from_millis(50), closing: Duration::from_millis(50) };
+        let served = serve_connection(stream, router, CancellationToken::new(), lifetime);
+        let is_over = timeout(Duration::from_secs(20), served).await.is_ok();
+        assert!(is_over, "the connection is still open");
     }
 }

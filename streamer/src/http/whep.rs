@@ -5,28 +5,28 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{PendingOffers, body, find_session};
+use super::{Names, PendingOffers, body, find_session};
 use crate::{
     error::{Code, Problem},
     rtc::{OfferError, RtcServer},
     session::{NewViewer, Sessions, ViewerKey},
 };
 
-const SDP: &str = "application/sdp";
-const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
-const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+pub(super) const SDP: &str = "application/sdp";
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 pub(super) async fn join(
     State(sessions): State<Arc<Sessions>>,
     State(rtc): State<Arc<RtcServer>>,
     State(PendingOffers(pending)): State<PendingOffers>,
-    Path(id): Path<String>,
+    Names(id): Names<String>,
     request: Request,
 ) -> Result<Response, Problem> {
     sessions.check_not_draining()?;
@@ -54,7 +54,7 @@ pub(super) async fn join(
 
 pub(super) async fn trickle(
     State(sessions): State<Arc<Sessions>>,
-    Path((id, viewer)): Path<(String, String)>,
+    Names((id, viewer)): Names<(String, String)>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
     let fragment = body::read_text(request, SDP_FRAGMENT, body::MAX_SDP_BYTES).await?;
@@ -66,7 +66,7 @@ pub(super) async fn trickle(
 
 pub(super) async fn leave(
     State(sessions): State<Arc<Sessions>>,
-    Path((id, viewer)): Path<(String, String)>,
+    Names((id, viewer)): Names<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let session = find_session(&sessions, &id)?;
     session.remove_viewer(viewer_key(&viewer)?).await?;
@@ -91,6 +91,11 @@ fn offer_problem(error: OfferError) -> Problem {
     match error {
         OfferError::Malformed(_) => Problem::new(Code::BadSdp, sentence(&error)),
         OfferError::WithoutH264(_) => Problem::new(Code::SdpWithoutH264, sentence(&error)),
+        OfferError::Full => Problem::new(
+            Code::TooManyPendingOffers,
+            format!("{}; a place becomes free when one leaves.", sentence(&error)),
+        ),
+        OfferError::ShuttingDown => Problem::new(Code::Draining, "Try again when it is back."),
         OfferError::Internal(cause) => Problem::internal("Answering the offer", &cause),
     }
 }
@@ -112,6 +117,8 @@ mod tests {
         let codes = [
             (OfferError::Malformed("no m-line".into()), "bad_sdp", 400),
             (OfferError::WithoutH264("VP8, AV1".into()), "sdp_without_h264", 422),
+            (OfferError::Full, "too_many_pending_offers", 503),
+            (OfferError::ShuttingDown, "draining", 503),
             (OfferError::Internal("socket".into()), "internal", 500),
         ];
         for (error, code, status) in codes {

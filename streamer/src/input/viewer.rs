@@ -176,6 +176,7 @@ impl ViewerInput {
             return Applied::Ignored;
         }
         let mut event = self.event(pointer);
+        let mut is_release = false;
         match self.pointers.get(&pointer.id) {
             // A button goes down by a pointer-down only, so that whatever is down is known here and will be released.
             None => event.buttons = Buttons(0),
@@ -183,9 +184,13 @@ impl ViewerInput {
             Some(_) if event.buttons == Buttons(0) => {
                 return self.pointer_gone(pointer, InputEvent::PointerUp, out);
             }
-            Some(_) => {}
+            // One of several buttons goes up. Each went down by a message that was counted, so these are no more than those.
+            Some(down) => {
+                let (held, holds) = (down.buttons.0, event.buttons.0);
+                is_release = holds != held && holds & !held == 0;
+            }
         }
-        if !self.admit(now) {
+        if !is_release && !self.admit(now) {
             return Applied::TooFast;
         }
         self.note_pointer_seq(pointer.seq);

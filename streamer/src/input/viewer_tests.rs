@@ -240,6 +240,21 @@ fn a_flood_is_cut_to_a_thousand_events_a_second() {
 }
 
 #[test]
+fn the_release_of_one_of_two_buttons_gets_through_a_flood() {
+    let mut hand = Hand::new();
+    let down = hand.pointer(1, 0b11);
+    hand.does(ClientMessage::PointerDown(down));
+    while hand.input.admit(hand.now) {}
+    let released = hand.pointer(1, 0b10);
+    let (applied, events) = hand.does(ClientMessage::PointerMove(released));
+    assert_eq!((applied, buttons(&events[0])), (Applied::Accepted, 0b10));
+    let again = Pointer { seq: released.seq + 1, ..released };
+    assert_eq!(hand.does(ClientMessage::PointerMove(again)).0, Applied::TooFast, "it releases nothing");
+    let pressed = hand.pointer(1, 0b11);
+    assert_eq!(hand.does(ClientMessage::PointerMove(pressed)).0, Applied::TooFast);
+}
+
+#[test]
 fn a_release_gets_through_a_flood() {
     let mut hand = Hand::new();
     let (key, pointer) = (hand.key("KeyW"), hand.pointer(1, 1));

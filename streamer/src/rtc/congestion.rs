@@ -16,8 +16,9 @@ use std::{
 
 use rtc::interceptor::{BandwidthEstimator, EstimatorStats, Gcc, PacketReport};
 
-/// Below this a 720p picture of a moving scene cannot be made out.
-pub(super) const MIN_TARGET_BPS: u32 = 300_000;
+/// Below this a 720p picture of a moving scene cannot be made out: a viewer whose path carries less gets pictures dropped, and
+/// does not make everybody's unrecognisable.
+pub const MIN_TARGET_BPS: u32 = 300_000;
 /// More than the encoder makes of any scene at the largest size.
 pub(super) const MAX_TARGET_BPS: u32 = 20_000_000;
 /// Where a connection starts, and what a still scene may always jump to when it begins to move: without this a scene that was

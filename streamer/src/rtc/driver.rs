@@ -52,8 +52,6 @@ const MAX_BURSTS: usize = 8;
 const BURST_INTERVAL: Duration = Duration::from_millis(1);
 /// Texts given to SCTP and not yet acknowledged. Further ones wait in the peer's bounded queue.
 const MAX_UNACKNOWLEDGED_TEXT_BYTES: usize = 64 * 1024;
-/// Messages that are no text of the viewer protocol; a viewer that sends so many is closed.
-const MAX_BAD_MESSAGES: u32 = 100;
 /// Senders of RTCP that a viewer may have: the key context of each is kept for the life of the connection.
 const MAX_RTCP_SENDERS: usize = 16;
 /// Channels that a viewer may open beside the negotiated ones; they are ignored.
@@ -74,12 +72,11 @@ pub(super) struct Driver {
     burst_packets: usize,
     next_burst: Instant,
     connect_deadline: Instant,
-    /// Events that the session has no room for yet: at most one of each kind, and one text.
+    /// Events that the session has no room for yet: at most one of each kind, and one message.
     pending: VecDeque<PeerEvent>,
     addresses: Vec<SocketAddr>,
     rtcp_senders: Vec<[u8; 4]>,
     reported_bps: u32,
-    bad_messages: u32,
     foreign_channels: u32,
     is_motion_open: bool,
     is_events_open: bool,
@@ -130,7 +127,6 @@ impl Driver {
             addresses: Vec::new(),
             rtcp_senders: Vec::new(),
             reported_bps: 0,
-            bad_messages: 0,
             foreign_channels: 0,
             is_motion_open: false,
             is_events_open: false,
@@ -377,16 +373,9 @@ impl Driver {
             } else {
                 continue;
             };
-            match text(&message) {
-                Some(text) => {
-                    self.pending.push_back(PeerEvent::Text(channel, text));
-                    self.flush();
-                }
-                None => self.bad_messages = self.bad_messages.saturating_add(1),
-            }
-        }
-        if self.bad_messages >= MAX_BAD_MESSAGES {
-            self.end("the viewer sent too many messages that are no text of the protocol");
+            let event = text(&message).map_or(PeerEvent::BadMessage, |text| PeerEvent::Text(channel, text));
+            self.pending.push_back(event);
+            self.flush();
         }
     }
 

@@ -45,7 +45,6 @@ const MAX_RETRANSMITTED_BURST_BYTES: u32 = 256 * 1024;
 /// What the interceptor and the driver of a peer share.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) bytes_sent: AtomicU64,
     pub(super) packets_sent: AtomicU64,
     pub(super) nacked_packets: AtomicU64,
     pub(super) keyframe_requests: AtomicU64,
@@ -153,8 +152,6 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Feedback {
                     return Ok(());
                 }
                 if !is_retransmission {
-                    let bytes = u64::try_from(packet.payload.len()).unwrap_or(u64::MAX);
-                    self.counters.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
                     self.counters.packets_sent.fetch_add(1, Ordering::Relaxed);
                 }
                 if let Some(delay) = &self.playout_delay

@@ -23,7 +23,7 @@ use std::{net::IpAddr, net::SocketAddr};
 
 use bytes::Bytes;
 
-pub use self::{peer::Peer, server::RtcServer};
+pub use self::{congestion::MIN_TARGET_BPS, peer::Peer, server::RtcServer};
 
 /// Where and how to be reached.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub enum PeerEvent {
     ChannelsOpen,
     /// A text of at most [`MAX_TEXT_BYTES`].
     Text(Channel, String),
+    /// A message that is no text, or too long for one.
+    BadMessage,
     /// The receiver cannot go on without a keyframe (PLI or FIR), or our own queue dropped to the next one.
     KeyframeNeeded,
     /// What the path to this viewer carries, clamped to the configured range.
@@ -79,7 +81,7 @@ pub struct VideoFrame {
     pub rtp_timestamp: u32,
 }
 
-/// Why an offer was refused: always the caller's fault.
+/// Why no peer was made of an offer: the caller's fault, or the server's.
 #[derive(Debug, thiserror::Error)]
 pub enum OfferError {
     /// Not SDP, or SDP that no peer can be made of.
@@ -88,6 +90,12 @@ pub enum OfferError {
     /// No video m-line with H.264 in packetization mode 1 that we can send.
     #[error("the offer has no H.264 video to receive: it offers {0}")]
     WithoutH264(String),
+    /// As many peers as the server may have; trying again may help.
+    #[error("the server has as many viewers as it can take")]
+    Full,
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
     /// Ours.
     #[error("the connection could not be set up: {0}")]
     Internal(String),
@@ -98,8 +106,6 @@ pub enum OfferError {
 pub struct Answer {
     /// SDP.
     pub sdp: String,
-    /// Whether the offer negotiated data channels, so that the viewer may control.
-    pub has_data_channels: bool,
 }
 
 /// What became of a frame given to [`Peer::send_frame`].
@@ -116,8 +122,6 @@ pub enum SendOutcome {
 /// Plain numbers about a peer, since it connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerStats {
-    /// RTP payload bytes of the video, retransmissions not counted.
-    pub bytes_sent: u64,
     /// RTP packets of the video, retransmissions not counted.
     pub packets_sent: u64,
     /// Packets that the receiver asked for again.
@@ -126,6 +130,4 @@ pub struct PeerStats {
     pub plis: u64,
     /// Round trip of the connectivity checks or receiver reports, rounded up; zero until one was measured.
     pub rtt_ms: u32,
-    /// The last reported target, bits a second.
-    pub target_bps: u32,
 }

@@ -165,12 +165,10 @@ impl Peer {
     pub fn stats(&self) -> PeerStats {
         let counters = &self.shared.counters;
         PeerStats {
-            bytes_sent: counters.bytes_sent.load(Ordering::Relaxed),
             packets_sent: counters.packets_sent.load(Ordering::Relaxed),
             nacks: counters.nacked_packets.load(Ordering::Relaxed),
             plis: counters.keyframe_requests.load(Ordering::Relaxed),
             rtt_ms: counters.rtt_ms.load(Ordering::Relaxed),
-            target_bps: self.shared.target_bps.load(Ordering::Relaxed),
         }
     }
 

@@ -71,10 +71,12 @@ impl RtcServer {
         offer_sdp: &str,
     ) -> Result<(Answer, Peer, mpsc::Receiver<PeerEvent>), OfferError> {
         let offer = offer::check(offer_sdp)?;
-        if self.stop.is_cancelled() || self.mux.peers() >= MAX_PEERS {
-            return Err(OfferError::Internal("the server takes no more viewers".to_owned()));
+        if self.stop.is_cancelled() {
+            return Err(OfferError::ShuttingDown);
         }
-        let has_data_channels = offer.has_data_channels;
+        if self.mux.peers() >= MAX_PEERS {
+            return Err(OfferError::Full);
+        }
         let shared = Arc::<Shared>::default();
         let ufrag = random_characters(UFRAG_CHARACTERS);
         let parameters = Parameters {
@@ -89,7 +91,7 @@ impl RtcServer {
         let engine = tokio::task::spawn_blocking(move || engine::build(&offer, &parameters, Instant::now()))
             .await
             .map_err(|_| OfferError::Malformed("it cannot be understood".to_owned()))??;
-        let answer = Answer { sdp: engine.answer_sdp.clone(), has_data_channels };
+        let answer = Answer { sdp: engine.answer_sdp.clone() };
 
         let (registration, datagrams) = self.mux.register(&ufrag);
         let (events, event_receiver) = mpsc::channel(MAX_QUEUED_EVENTS);

@@ -267,26 +267,17 @@ async fn texts_go_both_ways_and_keep_their_channel_and_order() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_sends_what_is_no_text_is_closed() {
+async fn a_message_that_is_no_text_is_reported_in_its_place() {
     let server = server().await;
     let (viewer, _peer, mut events) = connect(&server, Wants { channels: true, ..Wants::default() }).await;
     until(&mut events, |event| matches!(event, PeerEvent::ChannelsOpen)).await;
     let ordered = viewer.events.clone().unwrap();
     step("opening", async { while !matches!(ordered.poll().await, Some(DataChannelEvent::OnOpen)) {} }).await;
-    for _ in 0..120 {
-        if ordered.send(bytes::BytesMut::from(&[0xff_u8, 0xfe][..])).await.is_err() {
-            break;
-        }
-    }
-    let reason = step("the end", async {
-        loop {
-            if let PeerEvent::Closed(reason) = events.recv().await.unwrap() {
-                return reason;
-            }
-        }
-    })
-    .await;
-    assert!(reason.contains("no text of the protocol"), "{reason}");
+    ordered.send(bytes::BytesMut::from(&[0xff_u8, 0xfe][..])).await.unwrap();
+    ordered.send_text("a text").await.unwrap();
+    let is_message = |event: &PeerEvent| matches!(event, PeerEvent::BadMessage | PeerEvent::Text(..));
+    assert!(matches!(until(&mut events, is_message).await, PeerEvent::BadMessage));
+    assert!(matches!(until(&mut events, is_message).await, PeerEvent::Text(_, text) if text == "a text"));
 }
 
 #[tokio::test]
@@ -339,7 +330,6 @@ async fn an_offer_with_audio_first_gets_both_sections_accepted_in_its_order() {
     let server = server().await;
     let mut viewer = Viewer::new(Wants { audio_first: true, channels: true }).await;
     let (answer, _peer, mut events) = server.accept(&viewer.offer().await).await.unwrap();
-    assert!(answer.has_data_channels);
     let sections: Vec<&str> = answer.sdp.lines().filter(|line| line.starts_with("m=")).collect();
     assert_eq!(sections.len(), 3, "{}", answer.sdp);
     for (section, kind) in sections.iter().zip(["audio", "video", "application"]) {
@@ -420,7 +410,9 @@ async fn hostile_offers_are_refused_as_the_caller_s_fault() {
     ] {
         match server.accept(&sdp).await {
             Err(OfferError::Malformed(_) | OfferError::WithoutH264(_)) => {}
-            Err(error @ OfferError::Internal(_)) => panic!("{error} for {sdp}"),
+            Err(error @ (OfferError::Full | OfferError::ShuttingDown | OfferError::Internal(_))) => {
+                panic!("{error} for {sdp}")
+            }
             // Some mutations leave a good offer.
             Ok((answer, ..)) => assert!(answer.sdp.starts_with("v=0")),
         }

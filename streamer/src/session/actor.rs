@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     input::{Applied, InputQueue, Lane},
-    metrics::{FrameStage, Metrics, TimedStage},
+    metrics::{Counted, FrameStage, Metrics, TimedStage},
     rtc::{Channel, Peer, PeerEvent, VideoFrame},
     text::escape_untrusted,
     viewer_protocol::{ClientMessage, ServerMessage, VERSION},
@@ -194,9 +194,6 @@ impl Actor {
         }
         self.status.publish(|status| status.phase = Phase::Ended(end.clone()));
         let viewers = self.viewers.take();
-        for _ in viewers.iter().filter(|viewer| viewer.is_connected()) {
-            self.metrics.viewers.dec();
-        }
         let worker_ends = async {
             match end {
                 SessionEnd::Deleted
@@ -302,8 +299,7 @@ impl Actor {
             PeerEvent::Connected => {
                 let Some(viewer) = self.viewers.get_mut(id) else { return Ok(()) };
                 if !viewer.is_connected() {
-                    viewer.connected();
-                    self.metrics.viewers.inc();
+                    viewer.connected(Counted::new(&self.metrics.viewers));
                     tracing::info!(viewer = id.0, "viewer connected");
                     self.publish_viewers();
                     self.update_watched()?;
@@ -318,6 +314,7 @@ impl Actor {
                 Ok(())
             }
             PeerEvent::Text(channel, text) => self.on_text(id, channel, &text, now),
+            PeerEvent::BadMessage => self.on_bad_message(id, now),
             PeerEvent::KeyframeNeeded => self.request_keyframe(now),
             PeerEvent::TargetBitrate { bps } => {
                 if let Some(viewer) = self.viewers.get_mut(id) {
@@ -462,9 +459,7 @@ impl Actor {
 
     fn remove_viewer(&mut self, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
         let Some(mut viewer) = self.viewers.remove(id) else { return Ok(()) };
-        if viewer.is_connected() {
-            self.metrics.viewers.dec();
-        }
+        self.metrics.network(viewer.take_network_use());
         tracing::info!(viewer = id.0, "viewer left");
         let mut fits = true;
         viewer.input.release_all(&mut |event| fits &= self.queue.push(event));
@@ -516,6 +511,7 @@ impl Actor {
             let target_bps = self.bitrate.current_bps();
             for viewer in self.viewers.iter_mut() {
                 viewer.tell_stats(target_bps, elapsed);
+                self.metrics.network(viewer.take_network_use());
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ pub use id::{NotAnId, SessionId, ViewerKey};
 pub use process::Program;
 pub use registry::{NewSession, Sessions, unknown_session};
 pub use status::{Phase, Status};
-pub use stream_state::{MIN_TARGET_BPS, SIZE_SNAP_PX};
+pub use stream_state::SIZE_SNAP_PX;
 pub use viewers::NewViewer;
 
 /// What never changes about a session.

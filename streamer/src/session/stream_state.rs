@@ -6,13 +6,12 @@ use renderer_protocol::FrameSize;
 use tokio::time::Instant;
 
 use super::throttle::Throttle;
+use crate::rtc::MIN_TARGET_BPS;
 
 /// Window edges are dragged pixel by pixel; sizes in steps of a macroblock give a new stream for one in sixteen of them.
 pub const SIZE_SNAP_PX: u32 = 16;
 /// A new size costs an IDR and new textures.
 const RESIZE_INTERVAL: Duration = Duration::from_millis(100);
-/// A viewer whose path carries less gets pictures dropped; it does not make everybody's unrecognisable.
-pub const MIN_TARGET_BPS: u32 = 150_000;
 /// Smaller changes of the target are noise of the estimator.
 const NOTICEABLE_PERCENT: u64 = 5;
 

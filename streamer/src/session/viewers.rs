@@ -17,7 +17,8 @@ use tokio::{
 use super::id::ViewerKey;
 use crate::{
     input::{SequenceMap, ViewerInput},
-    rtc::{Peer, PeerEvent, SendOutcome, VideoFrame},
+    metrics::{Counted, NetworkUse},
+    rtc::{Peer, PeerEvent, PeerStats, SendOutcome, VideoFrame},
     viewer_protocol::{Frame, ServerMessage},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Viewer {
     bad_messages: u32,
     dropped_frames: u64,
     bytes_since_stats: u64,
+    /// What the peer had counted at the last call of [`Self::take_network_use`].
+    peer_stats: PeerStats,
 }
 
 /// What became of a picture for one viewer.
@@ -75,18 +78,18 @@ pub(super) enum Sent {
 
 enum Connection {
     Pending { deadline: Instant, _permit: OwnedSemaphorePermit },
-    Connected,
+    Connected { _counted: Counted },
 }
 
 impl Viewer {
     /// Whether pictures reach it.
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self.connection, Connection::Connected)
+        matches!(self.connection, Connection::Connected { .. })
     }
 
-    /// ICE and DTLS are done.
-    pub(super) fn connected(&mut self) {
-        self.connection = Connection::Connected;
+    /// ICE and DTLS are done. It is counted as long as it is here.
+    pub(super) fn connected(&mut self, counted: Counted) {
+        self.connection = Connection::Connected { _counted: counted };
     }
 
     /// Its data channels are open.
@@ -148,6 +151,18 @@ impl Viewer {
         let bitrate_bps = u64::try_from(bits / elapsed.as_micros().max(1)).unwrap_or(u64::MAX);
         self.tell(&ServerMessage::Stats { bitrate_bps, target_bps, dropped: self.dropped_frames });
     }
+
+    /// What its path did since the last call.
+    pub(super) fn take_network_use(&mut self) -> NetworkUse {
+        let now = self.peer.stats();
+        let before = std::mem::replace(&mut self.peer_stats, now);
+        NetworkUse {
+            packets: now.packets_sent.saturating_sub(before.packets_sent),
+            nacks: now.nacks.saturating_sub(before.nacks),
+            keyframe_requests: now.plis.saturating_sub(before.plis),
+            round_trip: (now.rtt_ms > 0).then(|| Duration::from_millis(now.rtt_ms.into())),
+        }
+    }
 }
 
 /// All viewers of a session, at most as many as the session allows.
@@ -179,6 +194,7 @@ impl Viewers {
             bad_messages: 0,
             dropped_frames: 0,
             bytes_since_stats: 0,
+            peer_stats: PeerStats::default(),
         });
         key
     }
@@ -228,7 +244,7 @@ impl Viewers {
     pub(super) fn connect_deadline(&self) -> Option<(ViewerId, Instant)> {
         let deadlines = self.list.iter().filter_map(|viewer| match viewer.connection {
             Connection::Pending { deadline, .. } => Some((viewer.id, deadline)),
-            Connection::Connected => None,
+            Connection::Connected { .. } => None,
         });
         deadlines.min_by_key(|(_, deadline)| *deadline)
     }

@@ -13,7 +13,7 @@ use tokio::{
     },
     process::Child,
     sync::mpsc,
-    time::{Instant, Interval, MissedTickBehavior, timeout},
+    time::{Instant, Interval, MissedTickBehavior, timeout, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -86,6 +86,9 @@ pub(super) struct Worker {
     order: MessageOrder,
     /// Set once the process is gone: how, and until when its last messages are waited for.
     exited: Option<(ExitStatus, Instant)>,
+    /// Set once its socket is closed: until when the process may live on. Kept here because [`Self::recv`] is cancelled at each
+    /// other event of the session.
+    closed_until: Option<Instant>,
     _reader: AbortOnDropHandle<()>,
     _writer: AbortOnDropHandle<()>,
 }
@@ -145,6 +148,7 @@ impl Worker {
             heartbeat: Heartbeat::default(),
             order: MessageOrder::default(),
             exited: None,
+            closed_until: None,
             _reader: AbortOnDropHandle::new(tokio::spawn(
                 read_messages(reader, incoming_sender).in_current_span(),
             )),
@@ -258,10 +262,17 @@ impl Worker {
     }
 
     async fn died(&mut self) -> WorkerEvent {
-        let status = match self.exited {
-            Some((status, _)) => Some(status),
-            None => exit_of(&mut self.child).await,
+        let status = if let Some((status, _)) = self.exited {
+            Some(status)
+        } else {
+            let until = *self.closed_until.get_or_insert_with(|| Instant::now() + EXIT_TIMEOUT);
+            timeout_at(until, self.child.wait()).await.ok().and_then(Result::ok)
         };
+        if status.is_none()
+            && let Err(error) = self.child.start_kill()
+        {
+            tracing::error!(%error, "a process could not be killed");
+        }
         let how = status.map_or_else(|| "it closed its socket and was ended".to_owned(), describe_exit);
         WorkerEvent::Gone(SessionEnd::WorkerDied { how })
     }
@@ -424,6 +435,32 @@ mod tests {
         assert!(matches!(heartbeat.beat(after(1)), Beat::Ping(2)));
         assert!((2..=5).all(|second| matches!(heartbeat.beat(after(second)), Beat::Wait)));
         assert!(matches!(heartbeat.beat(after(6)), Beat::Dead));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_outlives_its_socket_is_given_up_however_busy_its_session_is() {
+        let child = tokio::process::Command::new("sleep").arg("3600").kill_on_drop(true).spawn().unwrap();
+        let mut worker = Worker {
+            child,
+            // Nothing is left to read: the socket is closed.
+            incoming: mpsc::channel(1).1,
+            outgoing: mpsc::channel(1).0,
+            ping_timer: tokio::time::interval(PING_INTERVAL),
+            heartbeat: Heartbeat::default(),
+            order: MessageOrder::default(),
+            exited: None,
+            closed_until: None,
+            _reader: AbortOnDropHandle::new(tokio::spawn(async {})),
+            _writer: AbortOnDropHandle::new(tokio::spawn(async {})),
+        };
+        // Each of these is an event of the session that comes before the worker's.
+        for _ in 0..100 {
+            if let Ok(event) = timeout(EXIT_TIMEOUT / 4, worker.recv()).await {
+                assert!(matches!(event, WorkerEvent::Gone(SessionEnd::WorkerDied { .. })), "{event:?}");
+                return;
+            }
+        }
+        panic!("the session would never end");
     }
 
     #[test]
