@@ -141,7 +141,8 @@ impl Device {
         &self.shared.gpu
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    /// True from its loss on: nothing that is asked of it has an effect then.
+    pub fn is_lost(&self) -> bool {
         self.shared.lost.borrow().is_some()
     }
 
@@ -149,14 +150,21 @@ impl Device {
         &self.shared.queue_label
     }
 
+    /// The loss alone, for callbacks that must not keep the device.
+    pub(super) fn loss(&self) -> watch::Receiver<Option<LostInfo>> {
+        self.shared.lost.subscribe()
+    }
+
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>
+    ///
+    /// wgpu's device lives on: pictures that were presented are still read from its memory by another thread, and wgpu's own `destroy`
+    /// would free that under it. To the scene the device is lost, and its memory goes with the last handle.
     fn destroy(&self) {
         let info = LostInfo {
             reason: wit::GpuDeviceLostReason::Destroyed,
             message: "the device was destroyed by its owner".to_owned(),
         };
         lose(&self.shared.errors, &self.shared.lost, info);
-        self.shared.wgpu.destroy();
     }
 }
 
