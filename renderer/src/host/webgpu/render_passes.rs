@@ -188,7 +188,15 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         min_depth: f32,
         max_depth: f32,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.set_viewport(x, y, width, height, min_depth, max_depth));
+        let render = self.table.get(&this)?;
+        render.record(|pass| {
+            if [x, y, width, height, min_depth, max_depth].iter().all(|value| value.is_finite()) {
+                pass.set_viewport(x, y, width, height, min_depth, max_depth);
+            } else {
+                // wgpu compares these with its limits, and no comparison with NaN refuses it.
+                render.recording.fail("a viewport has a value that is infinite or not a number");
+            }
+        });
         Ok(())
     }
 
