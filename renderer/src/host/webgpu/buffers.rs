@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::{WebGpu, WebGpuCtxView};
+use super::{WebGpu, WebGpuCtxView, labels};
 
 /// Where a mapped range may begin.
 const MAP_OFFSET_ALIGNMENT: u64 = 8;
@@ -117,7 +117,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBufferDescriptor,
     ) -> wasmtime::Result<Resource<Buffer>> {
         let device = self.table.get(device)?.clone();
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let mapped = descriptor.mapped_at_creation.unwrap_or(false);
         let wgpu = device.wgpu().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&label),

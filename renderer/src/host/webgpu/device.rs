@@ -24,7 +24,7 @@ use super::queues::Queue;
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
-use super::{Log, WebGpu, WebGpuCtxView};
+use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, labels};
 use crate::gpu::{Gpu, Poller};
 
 /// Why a device ended.
@@ -49,6 +49,7 @@ struct Shared {
     poller: Poller,
     label: Mutex<String>,
     queue_label: Mutex<String>,
+    _slot: DeviceSlot,
 }
 
 impl Device {
@@ -59,6 +60,7 @@ impl Device {
         required_limits: wgpu::Limits,
         labels: (String, String),
         log: Log,
+        slot: DeviceSlot,
     ) -> Result<Self, String> {
         let (label, queue_label) = labels;
         let descriptor = wgpu::DeviceDescriptor {
@@ -91,7 +93,19 @@ impl Device {
         });
         let poller = Poller::start(wgpu.clone()).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
-        Ok(Self { shared: Arc::new(Shared { gpu, wgpu, queue, errors, lost, poller, label, queue_label }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                gpu,
+                wgpu,
+                queue,
+                errors,
+                lost,
+                poller,
+                label,
+                queue_label,
+                _slot: slot,
+            }),
+        })
     }
 
     /// The wgpu device. Errors of calls to it arrive in the scene's error scopes, so make none with it that are not the scene's.
@@ -208,7 +222,7 @@ pub(super) fn label_of(label: &Mutex<String>) -> String {
 
 /// Changes a label that handles share.
 pub(super) fn relabel(label: &Mutex<String>, to: String) {
-    *locked(label) = to;
+    *locked(label) = labels::bounded(to);
 }
 
 /// The host's end of `lost`'s future.

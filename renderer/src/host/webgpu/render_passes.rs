@@ -12,7 +12,7 @@ use super::buffers::Buffer;
 use super::bundles::RenderBundle;
 use super::command_encoding::{CommandEncoder, PassState, Recording};
 use super::pipelines::RenderPipeline;
-use super::{WebGpuCtxView, convert};
+use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-render-pass-encoder`
 pub struct RenderPass {
@@ -89,7 +89,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuRenderPassDescriptor,
     ) -> wasmtime::Result<Resource<RenderPass>> {
         let recording = self.recording(encoder)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let mut colors = Vec::with_capacity(descriptor.color_attachments.len());
         for attachment in &descriptor.color_attachments {
             let Some(attachment) = attachment else {
@@ -264,7 +264,7 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
     }
 
     fn push_debug_group(&mut self, this: Resource<RenderPass>, group_label: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.push_debug_group(&group_label));
+        self.table.get(&this)?.record(|pass| pass.push_debug_group(&labels::bounded(group_label)));
         Ok(())
     }
 
@@ -278,7 +278,7 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         this: Resource<RenderPass>,
         marker_label: String,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&marker_label));
+        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&labels::bounded(marker_label)));
         Ok(())
     }
 
