@@ -271,7 +271,7 @@ impl Session {
                     if let Some(fault) = stuck.look(self.progress.turn(), self.clock.now_us()) {
                         return Ok(EndReason::Scene(fault));
                     }
-                    self.report_lost_lines();
+                    self.report_losses();
                 }
             }
         }
@@ -293,10 +293,18 @@ impl Session {
         }
     }
 
-    fn report_lost_lines(&self) {
+    fn report_losses(&self) {
         let lost = self.lost_lines.swap(0, Ordering::Relaxed);
         if lost > 0 {
             warn!(lost, "lines of the scene's output were dropped: it writes faster than they are taken");
+        }
+        let streams = self.window.take_overflowed_streams();
+        if streams > 0 {
+            warn!(streams, "event streams of the scene were ended: it opened them and does not read them");
+        }
+        let events = self.window.take_lost_input();
+        if events > 0 {
+            warn!(events, "input was dropped: too much of it came between two ticks");
         }
     }
 }

@@ -263,6 +263,45 @@ async fn a_scene_that_spins_is_ended_as_unresponsive() {
 }
 
 #[tokio::test]
+async fn a_scene_that_spins_before_its_entry_point_is_ended_as_unresponsive() {
+    let folder = tempfile::tempdir().unwrap();
+    let spinning = folder.path().join("spin.wasm");
+    let wat = r#"(component
+        (core module $m
+            (func $spin (loop $forever (br $forever)))
+            (func (export "start"))
+            (start $spin))
+        (core instance $i (instantiate $m))
+        (func (export "start") (canon lift (core func $i "start"))))"#;
+    std::fs::write(&spinning, wat::parse_str(wat).unwrap()).unwrap();
+    let mut worker = Worker::running(&spinning).await;
+    let reason = worker.end().await;
+    assert!(matches!(reason, EndReason::Scene(SceneFault::Unresponsive { ran_ms: 1000.. })), "{reason:?}");
+}
+
+#[tokio::test]
+async fn a_scene_that_exits_has_finished_or_failed_as_its_status_says() {
+    for (status, expected) in [(0, EndReason::Finished), (1, EndReason::Scene(SceneFault::ReturnedError))] {
+        let folder = tempfile::tempdir().unwrap();
+        let exiting = folder.path().join("exit.wasm");
+        let wat = format!(
+            r#"(component
+                (import "wasi:cli/exit@0.2.0" (instance $cli
+                    (export "exit" (func (param "status" (result))))))
+                (core func $exit (canon lower (func $cli "exit")))
+                (core module $m
+                    (import "cli" "exit" (func $exit (param i32)))
+                    (func (export "start") (call $exit (i32.const {status}))))
+                (core instance $i (instantiate $m (with "cli" (instance (export "exit" (func $exit))))))
+                (func (export "start") (canon lift (core func $i "start"))))"#
+        );
+        std::fs::write(&exiting, wat::parse_str(wat).unwrap()).unwrap();
+        let mut worker = Worker::running(&exiting).await;
+        assert_eq!(worker.end().await, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_broker_of_another_version_is_refused() {
     let (ours, theirs) = StdUnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();

@@ -29,17 +29,14 @@ pub enum SceneFault {
     /// The entry point returned an error.
     #[error("the scene ended with an error")]
     ReturnedError,
-    /// It called a function that this host does not offer yet.
-    #[error("the scene called {0}, which this host does not offer")]
-    NotOffered(String),
     /// It ran for too long without yielding.
     #[error("the scene computed for {ran_ms} ms without yielding")]
     Unresponsive {
         /// How long.
         ran_ms: u32,
     },
-    /// Work that it submitted to the GPU did not end in time.
-    #[error("the scene's GPU work was not done after {waited_ms} ms")]
+    /// Work that it gave to the GPU, or to the GPU's driver (which compiles shaders, too), did not end in time.
+    #[error("what the scene gave to the GPU or its driver was not done after {waited_ms} ms")]
     GpuTimeout {
         /// How long it was waited for.
         waited_ms: u32,
@@ -68,7 +65,6 @@ impl SceneFault {
             Self::Unrunnable(_) => "scene_unrunnable",
             Self::Trap(_) => "scene_trap",
             Self::ReturnedError => "scene_error",
-            Self::NotOffered(_) => "scene_not_offered",
             Self::Unresponsive { .. } => "scene_unresponsive",
             Self::GpuTimeout { .. } => "scene_gpu_timeout",
             Self::Limit(_) => "scene_limit",

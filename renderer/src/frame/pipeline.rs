@@ -8,8 +8,9 @@
 //!   dead stream.
 //! - A keyframe that is asked for comes at once, from the last picture when there is no new one: a viewer who joins a still scene
 //!   sees it.
-//! - A picture that the rate control leaves out is tried again after a frame's time, unless a newer one has come: what stands
+//! - A picture that the rate control leaves out is tried again after a few frames' time, unless a newer one has come: what stands
 //!   still at last is always shown.
+//! - Pictures are encoded at the frame rate, at most; a scene that presents faster has the latest of them shown.
 //! - While nobody watches nothing is encoded.
 //!
 //! Between frames the thread sleeps. It keeps two pictures and an encoder, all made anew only when the size changes.
@@ -43,6 +44,9 @@ pub const SETTLE_US: u64 = 1_000_000;
 /// A picture is encoded again only after this many frames' time without a new one: a frame that is a little late must not find
 /// the encoder at work on the one before.
 const STILL_AFTER_FRAMES: u64 = 3;
+/// A new picture is encoded when this many quarters of a frame's time have passed since the last one: a tick that comes early
+/// after a late one is not held back, and a scene that presents without pause is.
+const PACE_QUARTERS: u64 = 3;
 /// An access unit below this adds nothing to a picture that anyone sees…
 const SETTLED_BYTES: usize = 200;
 /// …if so many in a row are: one alone may be the rate control saving up after the motion.
@@ -248,6 +252,8 @@ struct Picture {
     i420: I420,
     /// It differs from what was encoded last.
     dirty: bool,
+    /// The rate control left it out.
+    refused: bool,
     /// When it came.
     changed_us: u64,
     /// Access units in a row that added nothing to it.
@@ -305,10 +311,10 @@ impl<S: Sink> Worker<S> {
         loop {
             match self.frames.receive(Some(self.sleep())) {
                 Received::Item(frame) => self.take(frame)?,
-                Received::Nudge => {}
-                Received::Timeout => self.check_presenter()?,
+                Received::Nudge | Received::Timeout => {}
                 Received::Closed => return Ok(()),
             }
+            self.check_presenter()?;
             self.encode_if_due()?;
             let count = self.frames.take_replaced().saturating_add(std::mem::take(&mut self.left_out));
             if count > 0 {
@@ -349,7 +355,8 @@ impl<S: Sink> Worker<S> {
         let frame_us = 1_000_000 / u64::from(self.config.frame_rate_hz.max(1));
         let still_us = STILL_AFTER_FRAMES * frame_us;
         if picture.dirty {
-            return (encoded.at_us.saturating_add(still_us), Occasion::NewPicture);
+            let wait_us = if picture.refused { still_us } else { frame_us / 4 * PACE_QUARTERS };
+            return (encoded.at_us.saturating_add(wait_us), Occasion::NewPicture);
         }
         let Timing { keep_alive_us, settle_us, .. } = self.config.timing;
         let keep_alive_us = encoded.at_us.saturating_add(keep_alive_us);
@@ -405,6 +412,7 @@ impl<S: Sink> Worker<S> {
         self.picture = Some(Picture {
             i420,
             dirty: true,
+            refused: false,
             changed_us: mapped_us,
             small_units: 0,
             pts_us: frame.info.pts_us,
@@ -427,10 +435,8 @@ impl<S: Sink> Worker<S> {
         }
         let now_us = self.config.clock.now_us();
         let (due_us, due) = self.due(picture);
-        let occasion = if picture.dirty {
-            Occasion::NewPicture
-        } else if self.controls.keyframe.load(Ordering::Acquire) {
-            Occasion::Keyframe
+        let occasion = if self.controls.keyframe.load(Ordering::Acquire) {
+            if picture.dirty { Occasion::NewPicture } else { Occasion::Keyframe }
         } else if now_us >= due_us {
             due
         } else {
@@ -457,6 +463,7 @@ impl<S: Sink> Worker<S> {
         if keyframe && !frame.as_ref().is_some_and(|frame| frame.keyframe) {
             self.controls.keyframe.store(true, Ordering::Release);
         }
+        picture.refused = frame.is_none();
         let Some(frame) = frame else { return Ok(()) };
         picture.dirty = false;
         let small = occasion != Occasion::NewPicture && frame.data.len() < SETTLED_BYTES;

@@ -13,12 +13,6 @@ mod window;
 
 pub use window::{Tick, Window};
 
-/// A scene called a function of an offered interface that this host does not implement. It reaches the guest as a trap, and the
-/// session's end as [`SceneFault::NotOffered`](renderer_protocol::SceneFault::NotOffered).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not offered by this host")]
-pub struct NotOffered(pub &'static str);
-
 /// The trap of a call that would keep more than a scene may. It becomes the session's end as
 /// [`SceneFault::Limit`](renderer_protocol::SceneFault::Limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -113,29 +113,49 @@ impl HostWallClock for Clock {
 /// Standard output or error, cut into lines for the log. All streams of one output share the unfinished line.
 #[derive(Clone)]
 struct Output {
+    line: Arc<Line>,
+}
+
+/// The unfinished line. It is written when it ends, or when nobody is left who could end it.
+struct Line {
     source: LogSource,
     sink: LogSink,
-    line: Arc<Mutex<Vec<u8>>>,
+    bytes: Mutex<Vec<u8>>,
 }
 
 impl Output {
     fn new(source: LogSource, sink: &LogSink) -> Self {
-        Self { source, sink: Arc::clone(sink), line: Arc::default() }
+        Self { line: Arc::new(Line { source, sink: Arc::clone(sink), bytes: Mutex::default() }) }
     }
 
     fn push(&self, bytes: &[u8]) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = self.line.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         for &byte in bytes {
             if byte != b'\n' {
                 line.push(byte);
             }
             // Escaping makes a control character up to six bytes long; a line stays below its limit all the same.
             if byte == b'\n' || line.len() >= MAX_LOG_LINE_BYTES / 6 {
-                let text = String::from_utf8_lossy(&line);
-                let text = text.trim_end_matches('\r').chars().flat_map(visible).collect();
-                (self.sink)(LogLine { source: self.source, line: text });
+                self.line.write(&line);
                 line.clear();
             }
+        }
+    }
+}
+
+impl Line {
+    fn write(&self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let line = text.trim_end_matches('\r').chars().flat_map(visible).collect();
+        (self.sink)(LogLine { source: self.source, line });
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if !bytes.is_empty() {
+            self.write(&bytes);
         }
     }
 }
@@ -189,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn output_is_cut_into_lines_wherever_it_was_written() {
-        assert_eq!(lines_of(&[b"one\ntw", b"o\r\n", b"unfinished"]), ["one", "two"]);
+    fn output_is_cut_into_lines_wherever_it_was_written_and_its_end_ends_the_last() {
+        assert_eq!(lines_of(&[b"one\ntw", b"o\r\n", b"unfinished"]), ["one", "two", "unfinished"]);
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::{
     surface::bindings::wasi_gfx::surface::surface as gfx,
 };
 
-/// Input that waits for the next tick. The broker sends at most 1,000 events a second and viewer, ticks come at least once a second.
+/// Input that waits for the next tick. The broker passes at most 1,000 events a second and viewer on, and ticks come many times a
+/// second while anybody watches, so no more than this waits unless ticks stop or hundreds of viewers press keys at once.
 const WAITING_INPUT_EVENTS: usize = 4096;
 
 /// What a picture belongs to.
@@ -38,6 +39,8 @@ struct Shared {
     state: Mutex<State>,
     /// Streams that were ended because the scene did not read them.
     overflowed: AtomicU64,
+    /// Changes of keys and buttons that found no room to wait in.
+    lost_input: AtomicU64,
 }
 
 struct State {
@@ -82,7 +85,11 @@ impl Window {
             waiting_size: None,
             topics,
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), overflowed: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            overflowed: AtomicU64::new(0),
+            lost_input: AtomicU64::new(0),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,8 +106,8 @@ impl Window {
         self.state().tick
     }
 
-    /// Keeps input for the next tick. Beyond [`WAITING_INPUT_EVENTS`] moves give way first; changes of keys and buttons are bounded by the
-    /// broker's rate limit, far below.
+    /// Keeps input for the next tick. Beyond [`WAITING_INPUT_EVENTS`] moves give way; where none is left, the new event is lost and
+    /// [counted](Self::take_lost_input).
     pub fn push_input(&self, sequence: u64, events: Vec<InputEvent>) {
         let mut state = self.state();
         state.waiting_sequence = state.waiting_sequence.max(sequence);
@@ -110,7 +117,10 @@ impl Window {
                     state.waiting.iter().position(|waiting| matches!(waiting, InputEvent::PointerMove(_)));
                 match stale {
                     Some(index) => drop(state.waiting.remove(index)),
-                    None => break,
+                    None => {
+                        self.0.lost_input.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
                 }
             }
             state.waiting.push(event);
@@ -142,9 +152,14 @@ impl Window {
         }
     }
 
-    /// How many event streams were ended so far because the scene let them overflow.
-    pub fn overflowed_streams(&self) -> u64 {
-        self.0.overflowed.load(Ordering::Relaxed)
+    /// How many event streams were ended since the last call because the scene let them overflow.
+    pub fn take_overflowed_streams(&self) -> u64 {
+        self.0.overflowed.swap(0, Ordering::Relaxed)
+    }
+
+    /// How many events were lost since the last call because too many waited for a tick.
+    pub fn take_lost_input(&self) -> u64 {
+        self.0.lost_input.swap(0, Ordering::Relaxed)
     }
 
     pub(crate) fn open<T: Clone + Send + Sync + 'static>(
@@ -184,5 +199,23 @@ fn surface_key(key: &renderer_protocol::KeyEvent) -> gfx::KeyEvent {
         ctrl_key: key.modifiers.ctrl,
         meta_key: key.modifiers.meta,
         shift_key: key.modifiers.shift,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_that_finds_no_room_to_wait_in_is_counted() {
+        let window = Window::new(FrameSize::new(64, 64).unwrap());
+        let focus = InputEvent::Focus { viewer: renderer_protocol::ViewerId(1), focused: true };
+        window.push_input(1, vec![focus.clone(); WAITING_INPUT_EVENTS]);
+        assert_eq!(window.take_lost_input(), 0);
+        window.push_input(2, vec![focus.clone(); 3]);
+        assert_eq!(window.take_lost_input(), 3);
+        window.tick(0);
+        window.push_input(3, vec![focus]);
+        assert_eq!(window.take_lost_input(), 0);
     }
 }

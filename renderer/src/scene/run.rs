@@ -1,6 +1,6 @@
 //! Instantiates a scene and calls its entry point.
 
-use std::{path::Path, pin::pin};
+use std::{future::poll_fn, path::Path, pin::pin};
 
 use renderer_protocol::{EndReason, SceneFault};
 use wasmtime::{
@@ -13,7 +13,7 @@ use super::{
     compile,
     engine::engine,
     linker::linker,
-    store::{EPOCH_MS, Progress, SceneContext, SceneState, fault},
+    store::{EPOCH_MS, Progress, SceneContext, SceneState, end},
 };
 
 /// A loaded scene, ready to be run once.
@@ -71,30 +71,34 @@ impl Run {
     /// the end was.
     pub async fn run(self, started: impl FnOnce()) -> EndReason {
         let Self { mut store, scene, progress } = self;
-        let func = match instantiate(&mut store, &scene).await {
+        // A component may bring start functions, which compute like any other of its code.
+        let func = match in_turns(&progress, instantiate(&mut store, &scene)).await {
             Ok(func) => func,
-            Err(error) => return EndReason::Scene(unrunnable(&error)),
+            Err(error) => return unrunnable(&error),
         };
         started();
-        let called = {
-            let mut call = pin!(store.run_concurrent(async |accessor| match &func {
-                EntryFunc::Start(func) => func.call_concurrent(accessor, ()).await.map(|()| Ok(())),
-                EntryFunc::Run(func) => func.call_concurrent(accessor, ()).await.map(|(result,)| result),
-            }));
-            std::future::poll_fn(|context| {
-                progress.begin_turn();
-                let polled = call.as_mut().poll(context);
-                progress.end_turn();
-                polled
-            })
-            .await
-        };
-        match called.and_then(|ended| ended) {
+        let call = store.run_concurrent(async |accessor| match &func {
+            EntryFunc::Start(func) => func.call_concurrent(accessor, ()).await.map(|()| Ok(())),
+            EntryFunc::Run(func) => func.call_concurrent(accessor, ()).await.map(|(result,)| result),
+        });
+        match in_turns(&progress, call).await.and_then(|ended| ended) {
             Ok(Ok(())) => EndReason::Finished,
             Ok(Err(())) => EndReason::Scene(SceneFault::ReturnedError),
-            Err(error) => EndReason::Scene(fault(&error)),
+            Err(error) => end(&error),
         }
     }
+}
+
+/// Runs guest code so that others see its turns: only a turn gets epochs, and only epochs end a guest that computes forever.
+async fn in_turns<F: Future>(progress: &Progress, guest: F) -> F::Output {
+    let mut guest = pin!(guest);
+    poll_fn(|context| {
+        progress.begin_turn();
+        let polled = guest.as_mut().poll(context);
+        progress.end_turn();
+        polled
+    })
+    .await
 }
 
 async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::Result<EntryFunc> {
@@ -115,11 +119,11 @@ async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::
 }
 
 /// An error of instantiation: the scene's own start code may trap, everything else means that it does not fit.
-fn unrunnable(error: &wasmtime::Error) -> SceneFault {
-    match fault(error) {
-        SceneFault::Trap(message) if error.downcast_ref::<wasmtime::Trap>().is_none() => {
-            SceneFault::Unrunnable(message)
+fn unrunnable(error: &wasmtime::Error) -> EndReason {
+    match end(error) {
+        EndReason::Scene(SceneFault::Trap(message)) if error.downcast_ref::<wasmtime::Trap>().is_none() => {
+            EndReason::Scene(SceneFault::Unrunnable(message))
         }
-        fault => fault,
+        end => end,
     }
 }

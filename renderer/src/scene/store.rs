@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
+use renderer_protocol::{EndReason, SceneFault};
 use wasmtime::{
     Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline, component::ResourceTable,
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
 use crate::{
@@ -233,14 +234,20 @@ impl WindowView for SceneState {
     }
 }
 
-/// Turns an error of the runtime into the fault that a viewer is shown.
-pub(crate) fn fault(error: &wasmtime::Error) -> renderer_protocol::SceneFault {
-    use renderer_protocol::SceneFault;
+/// Turns an error of the runtime into the end of its session.
+pub(crate) fn end(error: &wasmtime::Error) -> EndReason {
+    // `wasi:cli/exit` leaves the guest by an error of the runtime, and is none: a status of 0 is like a return.
+    match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(0)) => EndReason::Finished,
+        Some(I32Exit(_)) => EndReason::Scene(SceneFault::ReturnedError),
+        None => EndReason::Scene(fault(error)),
+    }
+}
+
+/// The fault that a viewer is shown.
+fn fault(error: &wasmtime::Error) -> SceneFault {
     if let Some(error) = error.downcast_ref::<Unresponsive>() {
         return SceneFault::Unresponsive { ran_ms: error.ran_ms };
-    }
-    if let Some(host::NotOffered(function)) = error.downcast_ref() {
-        return SceneFault::NotOffered((*function).to_owned());
     }
     if let Some(over) = error.downcast_ref::<OverLimit>() {
         return SceneFault::Limit(over.to_string());

@@ -192,12 +192,14 @@ impl surface_webgpu::HostContext for SurfaceCtxView<'_> {
 
     /// The texture that the next `present` shows; the same one until then. Its size is the window's when it was first asked for.
     fn get_current_texture(&mut self, context: Resource<Context>) -> wasmtime::Result<Resource<Texture>> {
+        // In this order: a tick that begins in between makes the picture acknowledge too little, and never too much.
+        let tick = self.ctx.window.current_tick();
         let size = self.ctx.window.size();
         let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else {
             // The IDL throws an InvalidStateError here, and the interface has no result to carry it.
             return Err(NotConfigured.into());
         };
-        let texture = swapchain.current_texture(size).ok_or(NotConfigured)?;
+        let texture = swapchain.current_texture(size, tick).ok_or(NotConfigured)?;
         Ok(self.table.push(texture)?)
     }
 
@@ -205,15 +207,17 @@ impl surface_webgpu::HostContext for SurfaceCtxView<'_> {
         let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else {
             return Err(NotConfigured.into());
         };
-        let Some(texture) = swapchain.take_current() else { return Ok(()) };
-        let tick = self.ctx.window.current_tick();
+        let Some((texture, tick)) = swapchain.take_current() else { return Ok(()) };
+        let device = swapchain.device();
+        if device.is_lost() {
+            return Ok(());
+        }
         let pts_us = self.ctx.clock.now_us();
         let info = PresentInfo {
             pts_us,
             input_sequence: tick.input_sequence,
             scene_us: u32::try_from(pts_us.saturating_sub(tick.started_us)).unwrap_or(u32::MAX),
         };
-        let device = swapchain.device();
         if let Err(error) = self.ctx.presenter.present(device.wgpu(), device.queue(), &texture, info) {
             device.report(
                 ErrorKind::Validation,

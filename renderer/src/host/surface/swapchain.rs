@@ -8,7 +8,10 @@ use renderer_protocol::FrameSize;
 use super::bindings::wasi_gfx::surface::surface_webgpu::ContextConfiguration;
 use crate::{
     frame::Capture,
-    host::webgpu::{Device, ErrorKind, Texture, bindings::wasi::webgpu::webgpu},
+    host::{
+        Tick,
+        webgpu::{Device, ErrorKind, Texture, bindings::wasi::webgpu::webgpu},
+    },
 };
 
 /// Textures kept for the next frames. A scene draws into one at a time.
@@ -28,6 +31,8 @@ pub(super) struct Swapchain {
 struct Current {
     wgpu: wgpu::Texture,
     scene: Texture,
+    /// The tick that it was first asked for in. Another may begin before it is presented, of which the scene has seen nothing.
+    tick: Tick,
 }
 
 impl Swapchain {
@@ -62,9 +67,9 @@ impl Swapchain {
         &self.device
     }
 
-    /// The texture to draw into, of this size unless one is being drawn already. `None` only for a format that the standard does not
+    /// The texture to draw into, of this size and for this tick unless one is being drawn already. `None` only for a format that the standard does not
     /// know, which the configuration has ruled out.
-    pub(super) fn current_texture(&mut self, size: FrameSize) -> Option<Texture> {
+    pub(super) fn current_texture(&mut self, size: FrameSize, tick: Tick) -> Option<Texture> {
         if let Some(current) = &self.current {
             return Some(current.scene.clone());
         }
@@ -82,17 +87,17 @@ impl Swapchain {
             })
         });
         let scene = Texture::from_surface(&self.device, wgpu.clone(), "surface")?;
-        self.current = Some(Current { wgpu, scene: scene.clone() });
+        self.current = Some(Current { wgpu, scene: scene.clone(), tick });
         Some(scene)
     }
 
-    /// Ends the current texture: from here on the scene cannot use it. `None` when there is none, or the scene destroyed it.
-    pub(super) fn take_current(&mut self) -> Option<wgpu::Texture> {
-        let Current { wgpu, scene } = self.current.take()?;
+    /// Ends the current texture, which belongs to this tick: from here on the scene cannot use it. `None` when there is none, or the scene destroyed it.
+    pub(super) fn take_current(&mut self) -> Option<(wgpu::Texture, Tick)> {
+        let Current { wgpu, scene, tick } = self.current.take()?;
         let life = scene.surface_life()?;
         let destroyed = life.is_expired();
         life.expire();
-        (!destroyed).then_some(wgpu)
+        (!destroyed).then_some((wgpu, tick))
     }
 
     /// Puts a texture back into the ring. A later frame must show nothing of this one: an empty pass that discards its result tells
@@ -117,5 +122,13 @@ impl Swapchain {
         });
         self.device.queue().submit([encoder.finish()]);
         self.idle.push(texture);
+    }
+}
+
+impl Drop for Swapchain {
+    /// A context that is configured again, or no longer, gives up its current texture:
+    /// <https://www.w3.org/TR/webgpu/#abstract-opdef-expire-the-current-texture>.
+    fn drop(&mut self) {
+        self.take_current();
     }
 }

@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Resource};
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::records::LimitRecord;
-use super::{WebGpu, WebGpuCtxView};
+use super::{WebGpu, WebGpuCtxView, labels};
 use crate::gpu::Gpu;
 
 /// `gpu`
@@ -244,8 +244,8 @@ impl WebGpuCtxView<'_> {
         let mut limits = default_limits(gpu.adapter());
         let mut labels = (String::new(), String::new());
         if let Some(descriptor) = descriptor {
-            labels.0 = descriptor.label.unwrap_or_default();
-            labels.1 = descriptor.default_queue.and_then(|queue| queue.label).unwrap_or_default();
+            labels.0 = labels::of(descriptor.label);
+            labels.1 = labels::of(descriptor.default_queue.and_then(|queue| queue.label));
             let record = match descriptor.required_limits {
                 Some(record) => Some(self.table.delete::<LimitRecord>(record)?),
                 None => None,
@@ -332,10 +332,11 @@ impl<T: 'static> wit::HostGpuAdapterWithStore<T> for WebGpu {
         this: Resource<Adapter>,
         descriptor: Option<wit::GpuDeviceDescriptor>,
     ) -> wasmtime::Result<Result<Resource<Device>, wit::RequestDeviceError>> {
-        let (gpu, log, wanted) = accessor.with(|mut access| -> wasmtime::Result<_> {
+        let (gpu, log, slot, wanted) = accessor.with(|mut access| -> wasmtime::Result<_> {
             let mut view = access.get();
+            let slot = view.ctx.device_slot()?;
             let wanted = view.wanted(&this, descriptor)?;
-            Ok((Arc::clone(&view.ctx.gpu), Arc::clone(&view.ctx.log), wanted))
+            Ok((Arc::clone(&view.ctx.gpu), Arc::clone(&view.ctx.log), slot, wanted))
         })?;
         let Wanted { features, limits, labels } = match wanted {
             Ok(wanted) => wanted,
@@ -343,7 +344,8 @@ impl<T: 'static> wit::HostGpuAdapterWithStore<T> for WebGpu {
         };
         // The driver's time is not the store's.
         let opened =
-            tokio::task::spawn_blocking(move || Device::open(gpu, features, limits, labels, log)).await?;
+            tokio::task::spawn_blocking(move || Device::open(gpu, features, limits, labels, log, slot))
+                .await?;
         match opened {
             Ok(device) => accessor.with(|mut access| Ok(Ok(access.get().table.push(device)?))),
             Err(message) => Ok(Err(wit::RequestDeviceError {

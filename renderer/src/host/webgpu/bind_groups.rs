@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
+use super::labels;
 
 /// `gpu-bind-group-layout`
 pub struct BindGroupLayout {
@@ -91,7 +92,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBindGroupLayoutDescriptor,
     ) -> wasmtime::Result<Resource<BindGroupLayout>> {
         let device = self.table.get(device)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let entries: Result<Vec<_>, String> = descriptor.entries.iter().map(layout_entry).collect();
         let wgpu = match entries {
             Ok(entries) => device.wgpu().create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -121,7 +122,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuPipelineLayoutDescriptor,
     ) -> wasmtime::Result<Resource<PipelineLayout>> {
         let device = self.table.get(device)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let mut layouts = Vec::with_capacity(descriptor.bind_group_layouts.len());
         for layout in &descriptor.bind_group_layouts {
             layouts.push(match layout {
@@ -160,7 +161,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBindGroupDescriptor,
     ) -> wasmtime::Result<Resource<BindGroup>> {
         let device = self.table.get(device)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         // A texture stands for its default view, which has to live until the group is made.
         let mut views = Vec::new();
         for entry in &descriptor.entries {

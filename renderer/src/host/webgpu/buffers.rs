@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::{WebGpu, WebGpuCtxView};
+use super::{WebGpu, WebGpuCtxView, labels};
 
 /// Where a mapped range may begin.
 const MAP_OFFSET_ALIGNMENT: u64 = 8;
@@ -117,7 +117,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBufferDescriptor,
     ) -> wasmtime::Result<Resource<Buffer>> {
         let device = self.table.get(device)?.clone();
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let mapped = descriptor.mapped_at_creation.unwrap_or(false);
         let wgpu = device.wgpu().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&label),
@@ -174,16 +174,24 @@ impl WebGpuCtxView<'_> {
             buffer.device.invalid(message.clone());
             return Ok(Err(map_error(wit::MapAsyncErrorKind::OperationError, message)));
         };
+        if buffer.device.is_lost() {
+            return Ok(Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost")));
+        }
         let ticket = self.ctx.next_ticket();
         let writable = wgpu_mode == wgpu::MapMode::Write;
         *buffer.map() = MapState::Pending { ticket, range: range.clone(), writable };
         let (done, answer) = oneshot::channel();
         let map = Arc::clone(&buffer.map);
+        let loss = buffer.device.loss();
         buffer.wgpu.slice(range.clone()).map_async(wgpu_mode, move |result| {
             let mut state = map.lock().unwrap_or_else(PoisonError::into_inner);
             let still_wanted =
                 matches!(*state, MapState::Pending { ticket: pending, .. } if pending == ticket);
             let answer = match result {
+                _ if still_wanted && loss.borrow().is_some() => {
+                    *state = MapState::Unmapped;
+                    Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost"))
+                }
                 Ok(()) if still_wanted => {
                     *state = MapState::Mapped { range, writable };
                     Ok(())

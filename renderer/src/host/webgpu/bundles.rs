@@ -13,6 +13,7 @@ use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
 use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
+use super::labels;
 use super::pipelines::RenderPipeline;
 use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, RANGE_OUTSIDE, immediates, span};
 use crate::host::OverLimit;
@@ -251,7 +252,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuRenderBundleEncoderDescriptor,
     ) -> wasmtime::Result<Resource<RenderBundleEncoder>> {
         let device = self.table.get(device)?.clone();
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let layout = Layout {
             colors: descriptor.color_formats.into_iter().map(|format| format.map(Into::into)).collect(),
             depth_stencil: descriptor.depth_stencil_format.map(|format| wgpu::RenderBundleDepthStencil {
@@ -278,7 +279,7 @@ impl wit::HostGpuRenderBundleEncoder for WebGpuCtxView<'_> {
         this: Resource<RenderBundleEncoder>,
         descriptor: Option<wit::GpuRenderBundleDescriptor>,
     ) -> wasmtime::Result<Resource<RenderBundle>> {
-        let label = descriptor.and_then(|descriptor| descriptor.label).unwrap_or_default();
+        let label = labels::of(descriptor.and_then(|descriptor| descriptor.label));
         let bundle = self.table.get_mut(&this)?.finish(label);
         Ok(self.table.push(bundle)?)
     }

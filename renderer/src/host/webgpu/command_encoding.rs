@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::textures::SurfaceTextureLife;
-use super::{WebGpuCtxView, convert};
+use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-command-encoder`
 pub struct CommandEncoder {
@@ -191,7 +191,7 @@ impl WebGpuCtxView<'_> {
         descriptor: Option<wit::GpuCommandEncoderDescriptor>,
     ) -> wasmtime::Result<Resource<CommandEncoder>> {
         let device = self.table.get(device)?.clone();
-        let label = descriptor.and_then(|descriptor| descriptor.label).unwrap_or_default();
+        let label = labels::of(descriptor.and_then(|descriptor| descriptor.label));
         let encoder =
             device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&label) });
         Ok(self.table.push(CommandEncoder { recording: Recording::new(device, encoder), label })?)
@@ -362,7 +362,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         this: Resource<CommandEncoder>,
         descriptor: Option<wit::GpuCommandBufferDescriptor>,
     ) -> wasmtime::Result<Resource<CommandBuffer>> {
-        let label = descriptor.and_then(|descriptor| descriptor.label).unwrap_or_default();
+        let label = labels::of(descriptor.and_then(|descriptor| descriptor.label));
         let buffer = self.table.get(&this)?.recording.finish(label);
         Ok(self.table.push(buffer)?)
     }
@@ -372,7 +372,10 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         this: Resource<CommandEncoder>,
         group_label: String,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.recording.record(|encoder| encoder.push_debug_group(&group_label));
+        self.table
+            .get(&this)?
+            .recording
+            .record(|encoder| encoder.push_debug_group(&labels::bounded(group_label)));
         Ok(())
     }
 
@@ -386,7 +389,10 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         this: Resource<CommandEncoder>,
         marker_label: String,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.recording.record(|encoder| encoder.insert_debug_marker(&marker_label));
+        self.table
+            .get(&this)?
+            .recording
+            .record(|encoder| encoder.insert_debug_marker(&labels::bounded(marker_label)));
         Ok(())
     }
 

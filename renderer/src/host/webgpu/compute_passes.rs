@@ -9,6 +9,7 @@ use super::bind_groups::{BindGroup, dynamic_offsets};
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
 use super::command_encoding::{CommandEncoder, PassState, Recording};
+use super::labels;
 use super::pipelines::ComputePipeline;
 use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, immediates};
 
@@ -35,7 +36,7 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<ComputePass>> {
         let recording = self.recording(encoder)?;
         let (label, writes) = match descriptor {
-            Some(descriptor) => (descriptor.label.unwrap_or_default(), descriptor.timestamp_writes),
+            Some(descriptor) => (labels::of(descriptor.label), descriptor.timestamp_writes),
             None => (String::new(), None),
         };
         let timestamp_writes = match &writes {
@@ -94,7 +95,7 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
     }
 
     fn push_debug_group(&mut self, this: Resource<ComputePass>, group_label: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.push_debug_group(&group_label));
+        self.table.get(&this)?.record(|pass| pass.push_debug_group(&labels::bounded(group_label)));
         Ok(())
     }
 
@@ -108,7 +109,7 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
         this: Resource<ComputePass>,
         marker_label: String,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&marker_label));
+        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&labels::bounded(marker_label)));
         Ok(())
     }
 

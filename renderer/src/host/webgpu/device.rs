@@ -24,7 +24,7 @@ use super::queues::Queue;
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
-use super::{Log, WebGpu, WebGpuCtxView};
+use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, labels};
 use crate::gpu::{Gpu, Poller};
 
 /// Why a device ended.
@@ -49,6 +49,7 @@ struct Shared {
     poller: Poller,
     label: Mutex<String>,
     queue_label: Mutex<String>,
+    _slot: DeviceSlot,
 }
 
 impl Device {
@@ -59,6 +60,7 @@ impl Device {
         required_limits: wgpu::Limits,
         labels: (String, String),
         log: Log,
+        slot: DeviceSlot,
     ) -> Result<Self, String> {
         let (label, queue_label) = labels;
         let descriptor = wgpu::DeviceDescriptor {
@@ -91,7 +93,19 @@ impl Device {
         });
         let poller = Poller::start(wgpu.clone()).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
-        Ok(Self { shared: Arc::new(Shared { gpu, wgpu, queue, errors, lost, poller, label, queue_label }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                gpu,
+                wgpu,
+                queue,
+                errors,
+                lost,
+                poller,
+                label,
+                queue_label,
+                _slot: slot,
+            }),
+        })
     }
 
     /// The wgpu device. Errors of calls to it arrive in the scene's error scopes, so make none with it that are not the scene's.
@@ -141,7 +155,8 @@ impl Device {
         &self.shared.gpu
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    /// True from its loss on: nothing that is asked of it has an effect then.
+    pub fn is_lost(&self) -> bool {
         self.shared.lost.borrow().is_some()
     }
 
@@ -149,14 +164,21 @@ impl Device {
         &self.shared.queue_label
     }
 
+    /// The loss alone, for callbacks that must not keep the device.
+    pub(super) fn loss(&self) -> watch::Receiver<Option<LostInfo>> {
+        self.shared.lost.subscribe()
+    }
+
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>
+    ///
+    /// wgpu's device lives on: pictures that were presented are still read from its memory by another thread, and wgpu's own `destroy`
+    /// would free that under it. To the scene the device is lost, and its memory goes with the last handle.
     fn destroy(&self) {
         let info = LostInfo {
             reason: wit::GpuDeviceLostReason::Destroyed,
             message: "the device was destroyed by its owner".to_owned(),
         };
         lose(&self.shared.errors, &self.shared.lost, info);
-        self.shared.wgpu.destroy();
     }
 }
 
@@ -200,7 +222,7 @@ pub(super) fn label_of(label: &Mutex<String>) -> String {
 
 /// Changes a label that handles share.
 pub(super) fn relabel(label: &Mutex<String>, to: String) {
-    *locked(label) = to;
+    *locked(label) = labels::bounded(to);
 }
 
 /// The host's end of `lost`'s future.

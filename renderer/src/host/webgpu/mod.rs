@@ -16,6 +16,7 @@ mod compute_passes;
 mod convert;
 mod device;
 mod errors;
+mod labels;
 mod pipelines;
 mod queries;
 mod queues;
@@ -36,6 +37,7 @@ pub use self::convert::standard_format;
 pub use self::device::Device;
 pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES};
 pub use self::textures::{SurfaceTextureLife, Texture};
+use super::OverLimit;
 use crate::gpu::Gpu;
 
 /// Called with one line for each uncaptured error; see [`MAX_LOGGED`].
@@ -46,13 +48,30 @@ pub struct WebGpuCtx {
     gpu: Arc<Gpu>,
     log: Log,
     last_ticket: u64,
+    devices: Arc<()>,
+}
+
+/// Devices that a scene may hold at once. Most have one; each costs a thread, and memory in the driver.
+const MAX_DEVICES: usize = 8;
+
+/// One of the [`MAX_DEVICES`], until it is dropped.
+struct DeviceSlot {
+    _counted: Arc<()>,
 }
 
 impl WebGpuCtx {
     /// A scene's access to `gpu`. `on_uncaptured` gets the text of errors that no error scope of the scene captured, a bounded
     /// number of times, each at most [`MAX_MESSAGE_BYTES`] long, on whatever thread they arise.
     pub fn new(gpu: Arc<Gpu>, on_uncaptured: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { gpu, log: Arc::new(on_uncaptured), last_ticket: 0 }
+        Self { gpu, log: Arc::new(on_uncaptured), last_ticket: 0, devices: Arc::default() }
+    }
+
+    fn device_slot(&self) -> Result<DeviceSlot, OverLimit> {
+        // The context's own is one more.
+        if Arc::strong_count(&self.devices) > MAX_DEVICES {
+            return Err(OverLimit { what: "devices at once", limit: MAX_DEVICES });
+        }
+        Ok(DeviceSlot { _counted: Arc::clone(&self.devices) })
     }
 
     /// Tells requests apart that end elsewhere than here.
@@ -96,7 +115,7 @@ macro_rules! object_base {
         }
 
         fn set_label(&mut self, this: Resource<$object>, label: String) -> wasmtime::Result<()> {
-            self.table.get_mut(&this)?.label = label;
+            self.table.get_mut(&this)?.label = $crate::host::webgpu::labels::bounded(label);
             Ok(())
         }
 

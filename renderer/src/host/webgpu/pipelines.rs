@@ -10,7 +10,7 @@ use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
 use super::records::ConstantRecord;
 use super::shaders::ShaderModule;
-use super::{WebGpuCtxView, convert};
+use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-compute-pipeline`
 pub struct ComputePipeline {
@@ -182,7 +182,7 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<ComputeDescription> {
         let wit::GpuProgrammableStage { module, entry_point, constants } = descriptor.compute;
         Ok(ComputeDescription {
-            label: descriptor.label.unwrap_or_default(),
+            label: labels::of(descriptor.label),
             layout: self.layout(&descriptor.layout)?,
             stage: self.stage(&module, entry_point, constants)?,
         })
@@ -221,7 +221,7 @@ impl WebGpuCtxView<'_> {
             None => None,
         };
         Ok(RenderDescription {
-            label: descriptor.label.unwrap_or_default(),
+            label: labels::of(descriptor.label),
             layout: self.layout(&descriptor.layout)?,
             vertex,
             buffers,

@@ -5,6 +5,7 @@ use wasmtime::component::Resource;
 use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
+use super::labels;
 
 /// `gpu-query-set`
 pub struct QuerySet {
@@ -36,7 +37,7 @@ impl WebGpuCtxView<'_> {
                 }));
             }
         };
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let wgpu = device.wgpu().create_query_set(&wgpu::QuerySetDescriptor {
             label: Some(&label),
             ty,

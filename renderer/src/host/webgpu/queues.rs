@@ -69,6 +69,8 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         let device = &self.table.get(&this)?.device;
         match error {
             Some(message) => device.invalid(message),
+            // What is submitted to a lost device is never done.
+            None if device.is_lost() => {}
             None => drop(device.queue().submit(buffers)),
         }
         Ok(())
@@ -95,7 +97,10 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
             }));
         };
         let buffer = &self.table.get(&buffer)?.wgpu;
-        self.table.get(&this)?.device.queue().write_buffer(buffer, buffer_offset, part);
+        let device = &self.table.get(&this)?.device;
+        if !device.is_lost() {
+            device.queue().write_buffer(buffer, buffer_offset, part);
+        }
         Ok(Ok(()))
     }
 
@@ -114,6 +119,9 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
             device.invalid(
                 "the texture of a surface was written after it was presented, replaced or destroyed",
             );
+            return Ok(());
+        }
+        if device.is_lost() {
             return Ok(());
         }
         let layout =

@@ -12,7 +12,7 @@ use super::buffers::Buffer;
 use super::bundles::RenderBundle;
 use super::command_encoding::{CommandEncoder, PassState, Recording};
 use super::pipelines::RenderPipeline;
-use super::{WebGpuCtxView, convert};
+use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-render-pass-encoder`
 pub struct RenderPass {
@@ -89,7 +89,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuRenderPassDescriptor,
     ) -> wasmtime::Result<Resource<RenderPass>> {
         let recording = self.recording(encoder)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let mut colors = Vec::with_capacity(descriptor.color_attachments.len());
         for attachment in &descriptor.color_attachments {
             let Some(attachment) = attachment else {
@@ -188,7 +188,15 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         min_depth: f32,
         max_depth: f32,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.set_viewport(x, y, width, height, min_depth, max_depth));
+        let render = self.table.get(&this)?;
+        render.record(|pass| {
+            if [x, y, width, height, min_depth, max_depth].iter().all(|value| value.is_finite()) {
+                pass.set_viewport(x, y, width, height, min_depth, max_depth);
+            } else {
+                // wgpu compares these with its limits, and no comparison with NaN refuses it.
+                render.recording.fail("a viewport has a value that is infinite or not a number");
+            }
+        });
         Ok(())
     }
 
@@ -256,7 +264,7 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
     }
 
     fn push_debug_group(&mut self, this: Resource<RenderPass>, group_label: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.push_debug_group(&group_label));
+        self.table.get(&this)?.record(|pass| pass.push_debug_group(&labels::bounded(group_label)));
         Ok(())
     }
 
@@ -270,7 +278,7 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         this: Resource<RenderPass>,
         marker_label: String,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&marker_label));
+        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&labels::bounded(marker_label)));
         Ok(())
     }
 

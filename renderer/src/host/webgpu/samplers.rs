@@ -5,6 +5,7 @@ use wasmtime::component::Resource;
 use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
+use super::labels;
 
 /// `gpu-sampler`
 pub struct Sampler {
@@ -26,7 +27,7 @@ impl WebGpuCtxView<'_> {
                 label: String::new(),
             },
             Some(descriptor) => {
-                let label = descriptor.label.unwrap_or_default();
+                let label = labels::of(descriptor.label);
                 let address = |mode: Option<wit::GpuAddressMode>| {
                     mode.map_or(wgpu::AddressMode::ClampToEdge, Into::into)
                 };

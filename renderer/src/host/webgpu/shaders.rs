@@ -7,7 +7,7 @@ use wasmtime::component::{Accessor, Resource};
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::{Device, capture};
 use super::errors::ErrorKind;
-use super::{WebGpu, WebGpuCtxView};
+use super::{WebGpu, WebGpuCtxView, labels};
 use crate::gpu::check_source;
 
 /// `gpu-shader-module`
@@ -95,7 +95,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuShaderModuleDescriptor,
     ) -> wasmtime::Result<Resource<ShaderModule>> {
         let device = self.table.get(device)?;
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let refuse = |kind: ErrorKind, message: String| {
             // Too short a source to need the compiler's stack.
             let (wgpu, _) = capture(device.wgpu(), |device| compile(device, &label, NO_SHADER).0);

@@ -12,7 +12,10 @@ use super::command_encoding::{CommandBuffer, CommandEncoder};
 use super::pipelines::RenderPipeline;
 use super::shaders::ShaderModule;
 use super::textures::{Texture, TextureView};
-use super::{Device, SurfaceTextureLife, WebGpu, WebGpuCtx, WebGpuCtxView, WebGpuView};
+use super::{
+    Device, MAX_DEVICES, OverLimit, SurfaceTextureLife, WebGpu, WebGpuCtx, WebGpuCtxView, WebGpuView,
+};
+use crate::frame::test_gpu;
 use crate::gpu::{Backend, Gpu, MAX_FUNCTION_BYTES, MAX_SHADER_BYTES, MAX_SHADER_NESTING};
 
 /// A side of the pictures that the tests draw: 64 pixels of 4 bytes fill a row of a copy without padding.
@@ -419,6 +422,13 @@ async fn a_buffer_is_written_while_it_is_mapped_and_at_no_other_time() {
     assert_eq!(scene.errors(), Vec::<String>::new());
 
     let readable = scene.buffer(16, GpuBufferUsage::MAP_READ | GpuBufferUsage::COPY_DST, false);
+    // While the GPU has work to do with the buffer, a mapping waits.
+    let device = scene.device();
+    let device = scene.view().table.get(&device).unwrap().clone();
+    test_gpu::keep_busy(device.wgpu(), device.queue());
+    let busy = scene.view().table.get(&readable).unwrap().wgpu.clone();
+    device.queue().write_buffer(&busy, 0, &[0; 16]);
+    device.queue().submit([]);
     let (aborted, refused) = call(&mut scene.store, async |host| {
         let (waiting, ()) =
             futures::join!(WebGpu::map_async(host, lend(&readable), GpuMapMode::READ, None, None), async {
@@ -573,4 +583,63 @@ async fn a_destroyed_device_is_lost_silently_and_its_calls_do_nothing() {
     })
     .await;
     assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_buffer_of_a_lost_device_is_not_mapped() {
+    let mut scene = Scene::new().await;
+    let readable = scene.buffer(16, GpuBufferUsage::MAP_READ | GpuBufferUsage::COPY_DST, false);
+    let device = scene.device();
+    HostGpuDevice::destroy(&mut scene.view(), device).unwrap();
+    let answer = call(&mut scene.store, async |host| {
+        WebGpu::map_async(host, lend(&readable), GpuMapMode::READ, None, None).await.unwrap()
+    })
+    .await;
+    assert!(matches!(answer.unwrap_err().kind, MapAsyncErrorKind::AbortError));
+}
+
+#[tokio::test]
+async fn a_scene_has_a_bounded_number_of_devices_and_one_that_is_dropped_makes_room() {
+    let mut scene = Scene::new().await;
+    let open = async |scene: &mut Scene| {
+        call(&mut scene.store, async |host| {
+            let gpu: Resource<GpuObject> = host.with(|mut access| access.get().get_gpu()).unwrap();
+            let adapter = WebGpu::request_adapter(host, gpu, None).await.unwrap().unwrap();
+            WebGpu::request_device(host, adapter, None).await.map(|device| device.unwrap())
+        })
+        .await
+    };
+    let mut last = None;
+    for _ in 1..MAX_DEVICES {
+        last = Some(open(&mut scene).await.unwrap());
+    }
+    assert!(open(&mut scene).await.unwrap_err().downcast_ref::<OverLimit>().is_some());
+    HostGpuDevice::drop(&mut scene.view(), last.unwrap()).unwrap();
+    assert!(open(&mut scene).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_viewport_that_is_not_finite_makes_its_encoder_invalid() {
+    let mut scene = Scene::new().await;
+    let texture = scene.texture();
+    let view = scene.view().create_view(texture, None).unwrap();
+    for (x, width) in [(f32::NAN, 1.0), (0.0, f32::INFINITY)] {
+        scene.refused("infinite or not a number", |scene| {
+            let encoder = scene.encoder();
+            let pass = scene.pass(&encoder, &view);
+            HostGpuRenderPassEncoder::set_viewport(
+                &mut scene.view(),
+                lend(&pass),
+                x,
+                0.0,
+                width,
+                1.0,
+                0.0,
+                1.0,
+            )
+            .unwrap();
+            HostGpuRenderPassEncoder::end(&mut scene.view(), pass).unwrap();
+            scene.finish(&encoder);
+        });
+    }
 }

@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::{WebGpuCtxView, convert};
+use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-texture`; clones are handles of the same texture.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuTextureDescriptor,
     ) -> wasmtime::Result<Resource<Texture>> {
         let device = self.table.get(device)?.clone();
-        let label = descriptor.label.unwrap_or_default();
+        let label = labels::of(descriptor.label);
         let view_formats: Vec<wgpu::TextureFormat> =
             descriptor.view_formats.unwrap_or_default().into_iter().map(Into::into).collect();
         let wgpu = device.wgpu().create_texture(&wgpu::TextureDescriptor {
@@ -135,7 +135,7 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
                 life: texture.life.clone(),
             },
             Some(descriptor) => {
-                let label = descriptor.label.unwrap_or_default();
+                let label = labels::of(descriptor.label);
                 let aspect = descriptor.aspect.map_or(wgpu::TextureAspect::All, Into::into);
                 let format = descriptor.format.map(wgpu::TextureFormat::from);
                 let wanted = wgpu::TextureViewDescriptor {
