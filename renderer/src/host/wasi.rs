@@ -203,7 +203,9 @@ mod tests {
         let taken = Arc::clone(&lines);
         let sink: LogSink = Arc::new(move |line: LogLine| taken.lock().unwrap().push(line.line));
         let output = Output::new(LogSource::Stdout, &sink);
-        writes.iter().for_each(|bytes| output.clone().push(bytes));
+        for bytes in writes {
+            output.clone().push(bytes);
+        }
         drop((output, sink));
         Arc::into_inner(lines).unwrap().into_inner().unwrap()
     }

@@ -113,15 +113,12 @@ impl Window {
         state.waiting_sequence = state.waiting_sequence.max(sequence);
         for event in events {
             if state.waiting.len() >= WAITING_INPUT_EVENTS {
-                let stale =
-                    state.waiting.iter().position(|waiting| matches!(waiting, InputEvent::PointerMove(_)));
-                match stale {
-                    Some(index) => drop(state.waiting.remove(index)),
-                    None => {
-                        self.0.lost_input.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                }
+                let is_move = |waiting: &InputEvent| matches!(waiting, InputEvent::PointerMove(_));
+                let Some(oldest_move) = state.waiting.iter().position(is_move) else {
+                    self.0.lost_input.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                };
+                state.waiting.remove(oldest_move);
             }
             state.waiting.push(event);
         }
