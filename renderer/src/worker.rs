@@ -128,7 +128,7 @@ async fn write(mut writer: unix::OwnedWriteHalf, mut outgoing: mpsc::Receiver<Fr
         match message {
             // Whatever else ran on this thread while the socket was full is counted too; a broker that reads leaves no room for it.
             FromWorker::AccessUnit(_) => {
-                sent.set(clock.now_us() - wall_start_us, cpu_time::thread_us() - cpu_start_us)
+                sent.set(clock.now_us() - wall_start_us, cpu_time::thread_us() - cpu_start_us);
             }
             FromWorker::Ended(_) => return,
             _ => {}
@@ -166,7 +166,7 @@ async fn session(
             other => debug!(?other, "ignored before `Start`"),
         }
     };
-    match Session::start(start, outbox, gpu) {
+    match Session::start(&start, outbox, gpu) {
         Ok(session) => session.run(inbox, &outbox.sender).await,
         Err(error) => Ok(EndReason::Internal(format!("{error:#}"))),
     }
@@ -186,7 +186,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(start: Start, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
+    fn start(start: &Start, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
         let scene = Scene::load(&start.artifact)?;
         let clock = FrameClock::real();
         let window = Window::new(start.size);

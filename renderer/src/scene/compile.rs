@@ -101,7 +101,7 @@ fn artifact_name(engine: &Engine, component: &[u8]) -> String {
     let mut sink = Sink(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut sink);
     sink.0.update(component);
-    sink.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", sink.0.finalize())
 }
 
 /// wasmtime's message names the import in backquotes; the message itself is shown beside it.
