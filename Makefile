@@ -18,8 +18,9 @@ help:
 run: build scenes
 	@exec $(SCENECAST) serve --listen $(LISTEN) --scenes $(SCENES)
 
+# The whole workspace: cargo chooses the features of a dependency by what is built, so a part of it would be compiled once more by the tests.
 build: deps
-	@cargo build --release --locked --package streamer --package scene-builder
+	@cargo build --release --locked --workspace
 
 scenes: build
 	@target/release/scene-builder --out $(SCENES)

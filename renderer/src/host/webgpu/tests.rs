@@ -1,5 +1,8 @@
 //! The host functions, called as a scene calls them, on the machine's Vulkan adapter.
 
+mod devices;
+mod shaders;
+
 use std::sync::{Arc, Mutex};
 
 use wasmtime::component::{Accessor, Resource, ResourceTable};
@@ -442,78 +445,6 @@ async fn a_buffer_is_written_while_it_is_mapped_and_at_no_other_time() {
     assert!(matches!(refused.unwrap_err().kind, MapAsyncErrorKind::OperationError));
 }
 
-/// A host call runs on a fiber with about this much stack.
-const FIBER_BYTES: usize = 1024 * 1024;
-
-/// Compiles shaders on a stack like a host call's, drops them there, and returns the errors.
-fn compile_on_a_small_stack(shaders: Vec<String>) -> Vec<String> {
-    let compile = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut scene = runtime.block_on(Scene::new());
-        for code in shaders {
-            let module = scene.shader(code);
-            let compute = GpuProgrammableStage { module: lend(&module), entry_point: None, constants: None };
-            let descriptor =
-                GpuComputePipelineDescriptor { compute, layout: GpuLayoutMode::Auto, label: None };
-            let device = scene.device();
-            let pipeline = scene.view().create_compute_pipeline(device, descriptor).unwrap();
-            HostGpuShaderModule::drop(&mut scene.view(), module).unwrap();
-            HostGpuComputePipeline::drop(&mut scene.view(), pipeline).unwrap();
-        }
-        scene.errors()
-    };
-    std::thread::Builder::new().stack_size(FIBER_BYTES).spawn(compile).unwrap().join().unwrap()
-}
-
-fn main_of(body: &str) -> String {
-    format!(
-        "@group(0) @binding(0) var<storage, read_write> x: u32; @compute @workgroup_size(1) fn main() {{ {body} }}"
-    )
-}
-
-#[test]
-fn long_sums_and_deep_nesting_compile_and_do_not_end_the_process() {
-    let sum = main_of(&format!("x = {}x;", "x+".repeat(7_260)));
-    let chain = main_of(&format!(
-        "if x == 0 {{ x = 1; }} {}",
-        "else if x == 1 { x = 2; }".repeat(MAX_SHADER_NESTING - 3)
-    ));
-    let constant = format!("const c = {}1;{}", "1+".repeat(MAX_SHADER_BYTES / 2 - 200), main_of("x = c;"));
-    let negation = format!("const c = {}true;{}", "!".repeat(MAX_SHADER_BYTES - 200), main_of("x = 1;"));
-    assert_eq!(compile_on_a_small_stack(vec![sum, chain, constant, negation]), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_shader_that_is_too_long_is_a_validation_error() {
-    let mut scene = Scene::new().await;
-    scene.refused("at most", |scene| {
-        scene.shader(main_of(&format!("x = {}x;", "x+".repeat(MAX_FUNCTION_BYTES))));
-    });
-}
-
-#[tokio::test]
-async fn errors_of_asynchronous_pipelines_are_their_answers_and_no_others() {
-    let mut scene = Scene::new().await;
-    let module = scene.shader(RED);
-    let mut descriptor = Scene::pipeline_descriptor(&module);
-    descriptor.vertex.entry_point = Some("missing".to_owned());
-    let right = Scene::pipeline_descriptor(&module);
-    let device = scene.device();
-    let (wrong, right) = call(&mut scene.store, async |host| {
-        (
-            WebGpu::create_render_pipeline_async(host, lend(&device), descriptor).await.unwrap(),
-            WebGpu::create_render_pipeline_async(host, lend(&device), right).await.unwrap(),
-        )
-    })
-    .await;
-    assert!(matches!(
-        wrong.unwrap_err().kind,
-        CreatePipelineErrorKind::GpuPipelineError(GpuPipelineErrorReason::Validation)
-    ));
-    assert!(right.is_ok());
-    assert_eq!(scene.errors(), Vec::<String>::new());
-}
-
 #[tokio::test]
 async fn a_scope_captures_what_wgpu_refuses() {
     let mut scene = Scene::new().await;
@@ -560,62 +491,6 @@ async fn a_surface_texture_can_be_drawn_to_until_it_expires() {
     assert!(life.is_expired());
     scene.refused("presented, replaced or destroyed", |scene| scene.submit(&[&late]));
     assert_eq!(scene.pixels(&own).await.first_chunk(), Some(&BLUE_PIXEL), "the ring's own texture lives on");
-}
-
-#[tokio::test]
-async fn a_destroyed_device_is_lost_silently_and_its_calls_do_nothing() {
-    let mut scene = Scene::new().await;
-    let texture = scene.texture();
-    let view = scene.view().create_view(lend(&texture), None).unwrap();
-    let device = scene.device();
-    HostGpuDevice::destroy(&mut scene.view(), device).unwrap();
-    let encoder = scene.encoder();
-    let pass = scene.pass(&encoder, &view);
-    HostGpuRenderPassEncoder::end(&mut scene.view(), pass).unwrap();
-    let commands = scene.finish(&encoder);
-    scene.submit(&[&commands]);
-    scene.buffer(16, GpuBufferUsage::VERTEX, true);
-    scene.shader(RED);
-    let device = scene.device();
-    call(&mut scene.store, async |host| {
-        let queue = host.with(|mut access| access.get().queue(device)).unwrap();
-        WebGpu::on_submitted_work_done(host, queue).await.unwrap();
-    })
-    .await;
-    assert_eq!(scene.errors(), Vec::<String>::new());
-}
-
-#[tokio::test]
-async fn a_buffer_of_a_lost_device_is_not_mapped() {
-    let mut scene = Scene::new().await;
-    let readable = scene.buffer(16, GpuBufferUsage::MAP_READ | GpuBufferUsage::COPY_DST, false);
-    let device = scene.device();
-    HostGpuDevice::destroy(&mut scene.view(), device).unwrap();
-    let answer = call(&mut scene.store, async |host| {
-        WebGpu::map_async(host, lend(&readable), GpuMapMode::READ, None, None).await.unwrap()
-    })
-    .await;
-    assert!(matches!(answer.unwrap_err().kind, MapAsyncErrorKind::AbortError));
-}
-
-#[tokio::test]
-async fn a_scene_has_a_bounded_number_of_devices_and_one_that_is_dropped_makes_room() {
-    let mut scene = Scene::new().await;
-    let open = async |scene: &mut Scene| {
-        call(&mut scene.store, async |host| {
-            let gpu: Resource<GpuObject> = host.with(|mut access| access.get().get_gpu()).unwrap();
-            let adapter = WebGpu::request_adapter(host, gpu, None).await.unwrap().unwrap();
-            WebGpu::request_device(host, adapter, None).await.map(|device| device.unwrap())
-        })
-        .await
-    };
-    let mut last = None;
-    for _ in 1..MAX_DEVICES {
-        last = Some(open(&mut scene).await.unwrap());
-    }
-    assert!(open(&mut scene).await.unwrap_err().downcast_ref::<OverLimit>().is_some());
-    HostGpuDevice::drop(&mut scene.view(), last.unwrap()).unwrap();
-    assert!(open(&mut scene).await.is_ok());
 }
 
 #[tokio::test]
