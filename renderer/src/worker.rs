@@ -5,7 +5,6 @@
 //! killed at any moment: nothing outlives it.
 
 use std::{
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -61,29 +60,28 @@ enum WorkerError {
     System(#[from] std::io::Error),
 }
 
-/// Runs a session over this socket and ends. The caller exits the process with the code at once: threads that a driver holds are
-/// not waited for.
-pub fn run(broker: std::os::unix::net::UnixStream) -> ExitCode {
+/// Runs a session over this socket and ends the process.
+pub fn run(broker: std::os::unix::net::UnixStream) -> ! {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(WorkerError::from)
-        .and_then(|runtime| {
-            let served = runtime.block_on(serve(broker));
-            runtime.shutdown_background();
-            served
-        });
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
+        .and_then(|runtime| runtime.block_on(serve(broker)));
+    let status = match served {
+        Ok(()) => 0,
         Err(WorkerError::Connection(CodecError::Closed)) => {
             debug!("the broker closed the connection");
-            ExitCode::SUCCESS
+            0
         }
         Err(error) => {
             warn!("{error}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    // The scene's thread and the driver's may be at work, or held for ever. The exit handlers of drivers take away what these use, and
+    // a crash would hide the reason of the end.
+    // SAFETY: `_exit` ends the process without running any more of its code.
+    unsafe { libc::_exit(status) }
 }
 
 async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError> {

@@ -59,9 +59,11 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> {
 /// Reads one message. Not cancel-safe: a caller that stops waiting must drop the reader.
 pub async fn read<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) -> Result<T, CodecError> {
     let mut length = [0; 4];
-    match reader.read(&mut length).await? {
-        0 => return Err(CodecError::Closed),
-        read => reader.read_exact(&mut length[read..]).await?,
+    match reader.read(&mut length).await {
+        Ok(0) => return Err(CodecError::Closed),
+        // A peer that ends without having read everything resets the connection.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(CodecError::Closed),
+        read => reader.read_exact(&mut length[read?..]).await?,
     };
     let length = u32::from_le_bytes(length);
     if length > MAX_MESSAGE_BYTES {
@@ -135,6 +137,15 @@ mod tests {
     async fn an_announced_length_beyond_the_maximum_is_refused_before_reading_on() {
         assert!(matches!(read_bytes(&u32::MAX.to_le_bytes()).await, Err(CodecError::TooLarge { .. })));
         assert!(matches!(encode(&unit(MAX_MESSAGE_BYTES as usize)), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_leaves_messages_unread_has_closed_the_connection() {
+        let (mut ours, theirs) = tokio::net::UnixStream::pair().unwrap();
+        write(&mut ours, &Hello::current()).await.unwrap();
+        theirs.readable().await.unwrap();
+        drop(theirs);
+        assert!(matches!(read::<Hello>(&mut ours).await, Err(CodecError::Closed)));
     }
 
     #[tokio::test]

@@ -42,6 +42,14 @@ pub enum GpuError {
     },
 }
 
+/// Waits for the end of a thread, unless it is the one that asks: the last handle may be dropped by a callback on the thread itself.
+fn join(thread: Option<std::thread::JoinHandle<()>>) {
+    if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        // A panic was reported where it happened.
+        let _ = thread.join();
+    }
+}
+
 /// An opened adapter, from which any number of devices can be asked.
 pub struct Gpu {
     instance: wgpu::Instance,

@@ -4,6 +4,7 @@
 //! waits in `poll` for all work submitted until then, and sleeps again.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::GpuError;
@@ -33,9 +34,11 @@ impl Shared {
     }
 }
 
-/// Keeps a device's callbacks coming. Dropping it ends the thread, without waiting for it.
+/// Keeps a device's callbacks coming. Dropping it ends the thread and waits for it, at most for a [`POLL_SLICE`]: a thread that is
+/// inside of a driver when the process ends takes the process down with it.
 pub struct Poller {
     shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Poller {
@@ -43,11 +46,11 @@ impl Poller {
     pub fn start(device: wgpu::Device) -> Result<Self, GpuError> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(move || run(&device, &theirs))
             .map_err(|source| GpuError::Thread { name: THREAD_NAME, source })?;
-        Ok(Self { shared })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Callbacks that were registered before this call will come once the work submitted before it is done.
@@ -61,6 +64,7 @@ impl Drop for Poller {
     fn drop(&mut self) {
         self.shared.state().stop = true;
         self.shared.changed.notify_one();
+        super::join(self.thread.take());
     }
 }
 

@@ -5,6 +5,7 @@
 //! a module is dropped, which may happen on any thread, once for each nested block: so blocks may nest only so far.
 
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
 
@@ -37,15 +38,24 @@ type Job = Box<dyn FnOnce() + Send>;
 #[error("the shader compiler failed")]
 pub struct CompileError;
 
-/// A handle to the thread; it ends when the handle is dropped and its work is done.
+/// A handle to the thread; dropping it waits until the work that was given is done and the thread has ended.
 pub struct ShaderCompiler {
-    jobs: mpsc::SyncSender<Job>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for ShaderCompiler {
+    fn drop(&mut self) {
+        self.jobs = None;
+        super::join(self.thread.take());
+    }
 }
 
 impl ShaderCompiler {
     pub(super) fn start() -> Result<Self, GpuError> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE_LENGTH);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
@@ -55,7 +65,7 @@ impl ShaderCompiler {
                 }
             })
             .map_err(|source| GpuError::Thread { name: THREAD_NAME, source })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Does `work` on the thread, after all that was asked before, and waits for it.
@@ -86,7 +96,9 @@ impl ShaderCompiler {
 
     fn give(&self, job: Job) {
         // A thread that is gone drops the job, and with it the sender that its caller waits for.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
     }
 }
 
