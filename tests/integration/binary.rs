@@ -19,3 +19,8 @@ pub(crate) fn scenecast() -> PathBuf {
 pub(crate) fn scene(name: &str) -> PathBuf {
     built(&format!("scenes/{name}.wasm"), "scenes")
 }
+
+/// The folder of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}

@@ -10,8 +10,10 @@
 
 mod binary;
 mod cli;
+mod conformance;
 mod dependency_rule;
 mod http_api;
+mod interface_coverage;
 mod sessions;
 mod support;
 mod wit;

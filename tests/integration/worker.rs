@@ -1,123 +1,17 @@
 //! A real worker process with a real driver, as the broker sees it.
 
-use std::{
-    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, os::unix::net::UnixStream as StdUnixStream, process::Stdio, time::Duration};
 
 use renderer_protocol::{
-    AccessUnit, Buttons, EndReason, FrameSize, FromWorker, InputEvent, PointerEvent, PointerKind, SceneFault,
-    Start, ToWorker, ViewerId, codec,
+    Buttons, EndReason, FromWorker, InputEvent, PointerEvent, PointerKind, SceneFault, ToWorker, ViewerId,
+    codec,
 };
 use tokio::{net::UnixStream, process::Command, time::timeout};
 
-use crate::binary::{scene, scenecast};
-
-/// Long enough for a busy machine; a worker that needs it is stuck.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Worker {
-    process: tokio::process::Child,
-    socket: UnixStream,
-    cache: tempfile::TempDir,
-}
-
-impl Worker {
-    /// A worker that has greeted and opened its GPU.
-    async fn start() -> Self {
-        let (ours, theirs) = StdUnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let cache = tempfile::tempdir().unwrap();
-        let process = Command::new(scenecast())
-            .arg("worker")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .env("XDG_CACHE_HOME", cache.path())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut worker = Self { process, socket: UnixStream::from_std(ours).unwrap(), cache };
-        timeout(PATIENCE, codec::greet(&mut worker.socket)).await.unwrap().unwrap();
-        assert!(matches!(worker.next().await, FromWorker::Ready(adapter) if !adapter.name.is_empty()));
-        worker
-    }
-
-    /// A worker in which a scene runs at 320x180 and 30 Hz, watched.
-    async fn running(scene: &Path) -> Self {
-        let mut worker = Self::start().await;
-        let artifact = worker.compile(scene).await;
-        worker.send(&ToWorker::Start(start(artifact))).await;
-        worker.send(&ToWorker::SetWatched(true)).await;
-        worker
-    }
-
-    async fn compile(&self, scene: &Path) -> PathBuf {
-        let output = Command::new(scenecast())
-            .arg("compile")
-            .arg(scene)
-            .arg("--cache")
-            .arg(self.cache.path())
-            .output();
-        let output = timeout(PATIENCE, output).await.unwrap().unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
-    }
-
-    async fn send(&mut self, message: &ToWorker) {
-        codec::write(&mut self.socket, message).await.unwrap();
-    }
-
-    async fn next(&mut self) -> FromWorker {
-        let message: FromWorker = timeout(PATIENCE, codec::read(&mut self.socket)).await.unwrap().unwrap();
-        message.check().unwrap();
-        message
-    }
-
-    async fn next_unit(&mut self) -> AccessUnit {
-        loop {
-            match self.next().await {
-                FromWorker::AccessUnit(unit) => return unit,
-                FromWorker::Ended(reason) => panic!("the session ended: {reason}"),
-                _ => {}
-            }
-        }
-    }
-
-    async fn unit_where(&mut self, wanted: impl Fn(&AccessUnit) -> bool) -> AccessUnit {
-        timeout(PATIENCE, async {
-            loop {
-                let unit = self.next_unit().await;
-                if wanted(&unit) {
-                    return unit;
-                }
-            }
-        })
-        .await
-        .expect("an access unit of that kind")
-    }
-
-    async fn end(&mut self) -> EndReason {
-        timeout(PATIENCE, async {
-            loop {
-                if let FromWorker::Ended(reason) = self.next().await {
-                    return reason;
-                }
-            }
-        })
-        .await
-        .expect("an end")
-    }
-}
-
-fn start(artifact: PathBuf) -> Start {
-    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed: 1 }
-}
-
-fn size(width: u32, height: u32) -> FrameSize {
-    FrameSize::new(width, height).unwrap()
-}
+use crate::{
+    binary::{scene, scenecast},
+    support::{PATIENCE, Worker, size},
+};
 
 /// The types of the NAL units of an access unit in Annex B form (ITU-T H.264, table 7-1).
 fn nal_types(annex_b: &[u8]) -> Vec<u8> {
@@ -220,15 +114,15 @@ async fn a_worker_that_is_stopped_says_so_and_exits() {
     worker.next_unit().await;
     worker.send(&ToWorker::Stop).await;
     assert_eq!(worker.end().await, EndReason::Stopped);
-    assert!(timeout(PATIENCE, worker.process.wait()).await.unwrap().unwrap().success());
+    assert!(worker.exit().await.success());
 }
 
 #[tokio::test]
 async fn a_worker_exits_when_its_broker_is_gone() {
     let mut worker = Worker::running(&scene("triangle")).await;
     worker.next_unit().await;
-    drop(worker.socket);
-    assert!(timeout(PATIENCE, worker.process.wait()).await.unwrap().unwrap().success());
+    worker.hang_up();
+    assert!(worker.exit().await.success());
 }
 
 #[tokio::test]

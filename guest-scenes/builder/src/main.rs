@@ -26,7 +26,7 @@ struct Arguments {
     /// Only find out whether a toolchain for wasm is there, and say which, or what to install
     #[arg(long)]
     check: bool,
-    /// The scenes to build; all of them by default
+    /// The scenes to build, or crates of which to build all; everything by default
     scenes: Vec<String>,
 }
 
@@ -56,10 +56,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let wanted = scenes::select(&all, &arguments.scenes)?;
     scenes::compile(&guest_scenes, &target, &toolchain, &wanted)?;
 
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     for scene in wanted {
-        let module = scenes::module_path(&target, &scene);
-        let written = component::write(&module, &out.join(format!("{scene}.wasm")))
+        let component = out.join(format!("{scene}.wasm"));
+        let folder = component.parent().unwrap_or(&out);
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let written = component::write(&scene.module_path(&target), &component)
             .with_context(|| format!("the scene `{scene}` does not make a component"))?;
         say(&format!("{scene}: {written}"))?;
     }

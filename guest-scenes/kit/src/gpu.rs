@@ -16,7 +16,8 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    pub(crate) async fn request() -> Self {
+    /// Asks for a device with what every device has. [`crate::Scene::new`] is given one.
+    pub async fn request() -> Self {
         let gpu = get_gpu();
         let adapter = gpu.request_adapter(None).await.expect("the host has a GPU adapter");
         let device = adapter.request_device(None).await.expect("the adapter gives a device");

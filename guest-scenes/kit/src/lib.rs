@@ -19,6 +19,7 @@ pub mod bindings {
                 import wasi-gfx:surface/surface@0.2.0;
                 import wasi-gfx:surface/surface-webgpu@0.2.0;
                 import scenecast:scene/input@0.1.0;
+                import scenecast:scene/log@0.1.0;
                 export start: async func();
             }
         ",
@@ -38,6 +39,16 @@ pub mod input {
         Buttons, Event, FocusEvent, KeyEvent, Modifiers, PointerEvent, PointerKind, WheelEvent,
     };
     pub use crate::bindings::wasi_gfx::surface::surface::Key;
+}
+
+/// Lines for the session's log. [`export_scene!`] has panics written there too.
+pub mod log {
+    pub use crate::bindings::scenecast::scene::log::{Level, log};
+
+    /// Writes where and why a scene panics, before it traps.
+    pub fn panics() {
+        std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+    }
 }
 
 pub use gpu::{Gpu, RenderPipeline, Texture, depth_state};
@@ -88,6 +99,7 @@ macro_rules! export_scene {
         struct Start;
         impl $crate::bindings::Guest for Start {
             async fn start() {
+                $crate::log::panics();
                 $crate::run::<$scene>().await;
             }
         }

@@ -91,6 +91,21 @@ pub enum LogSource {
     Stderr,
     /// An uncaptured WebGPU error of the scene.
     WebGpu,
+    /// `scenecast:scene/log`.
+    Log(LogLevel),
+}
+
+/// How much a line of `scenecast:scene/log` matters to the scene's author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogLevel {
+    /// For the author alone.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Wrong, and the scene goes on.
+    Warn,
+    /// Wrong, and something is missing for it.
+    Error,
 }
 
 /// One line of output, without its line end, control characters escaped.

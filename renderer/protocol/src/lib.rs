@@ -16,7 +16,7 @@ pub mod to_worker;
 
 pub use codec::{CodecError, MAX_MESSAGE_BYTES};
 pub use end::{EndReason, SceneFault};
-pub use from_worker::{AccessUnit, AdapterInfo, FromWorker, LogLine, LogSource, StageTimes};
+pub use from_worker::{AccessUnit, AdapterInfo, FromWorker, LogLevel, LogLine, LogSource, StageTimes};
 pub use input::{Buttons, InputEvent, KeyEvent, Modifiers, PointerEvent, PointerKind, ViewerId, WheelEvent};
 pub use size::{FrameSize, FrameSizeError, MAX_SIDE_PX, MIN_SIDE_PX, ParseFrameSizeError};
 pub use to_worker::{Start, ToWorker};

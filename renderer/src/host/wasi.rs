@@ -48,13 +48,16 @@ pub fn context(clock: &FrameClock, seed: u64, log: &LogSink) -> WasiCtx {
         .build()
 }
 
-/// Where uncaptured WebGPU errors go: the same log, with their control characters escaped and cut like any line.
+/// Where uncaptured WebGPU errors go: the same log.
 pub(crate) fn webgpu_log(log: &LogSink) -> impl Fn(&str) + Send + Sync + 'static {
-    let output = Output::new(LogSource::WebGpu, log);
-    move |message: &str| {
-        output.push(message.as_bytes());
-        output.push(b"\n");
-    }
+    let log = Arc::clone(log);
+    move |message: &str| write_lines(&log, LogSource::WebGpu, message)
+}
+
+/// Writes a message to the log, with its control characters escaped and its lines cut as those of any output.
+pub(crate) fn write_lines(log: &LogSink, source: LogSource, message: &str) {
+    // Its end ends the last line.
+    Output::new(source, log).push(message.as_bytes());
 }
 
 /// Offers `wasi:io`, `wasi:cli`, `wasi:clocks`, `wasi:random` and `wasi:filesystem`, of 0.2 and of 0.3.

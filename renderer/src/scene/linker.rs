@@ -19,6 +19,7 @@ const INTERFACES: &[&str] = &[
     "wasi-gfx:surface/surface@0.2.0",
     "wasi-gfx:surface/surface-webgpu@0.2.0",
     "scenecast:scene/input@0.1.0",
+    "scenecast:scene/log@0.1.0",
 ];
 
 /// The WASI packages of which every interface is offered.

@@ -17,7 +17,7 @@ use crate::{
     gpu::Gpu,
     host::{
         self, OverLimit, Window,
-        scene::WindowView,
+        scene::SceneView,
         surface::{SurfaceCtx, SurfaceCtxView, SurfaceView},
         wasi::LogSink,
         webgpu::{WebGpuCtx, WebGpuCtxView, WebGpuView},
@@ -111,6 +111,7 @@ pub(crate) struct SceneState {
     wasi: WasiCtx,
     webgpu: WebGpuCtx,
     surface: SurfaceCtx,
+    log: LogSink,
     limits: Limits,
 }
 
@@ -126,6 +127,7 @@ impl SceneState {
             wasi: host::wasi::context(&clock, seed, &log),
             webgpu: WebGpuCtx::new(gpu, uncaptured),
             surface: SurfaceCtx::new(window, presenter, clock),
+            log,
             limits: Limits::default(),
         };
         let mut store = Store::new(engine, state);
@@ -228,9 +230,13 @@ impl SurfaceView for SceneState {
     }
 }
 
-impl WindowView for SceneState {
+impl SceneView for SceneState {
     fn window(&mut self) -> &mut Window {
         self.surface.window()
+    }
+
+    fn log(&mut self) -> &LogSink {
+        &self.log
     }
 }
 

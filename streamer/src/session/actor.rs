@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use renderer_protocol::{AccessUnit, FrameSize, LogLine, LogSource, ToWorker, ViewerId};
+use renderer_protocol::{AccessUnit, FrameSize, LogLevel, LogLine, LogSource, ToWorker, ViewerId};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -287,6 +287,10 @@ impl Actor {
             LogSource::Stdout => "stdout",
             LogSource::Stderr => "stderr",
             LogSource::WebGpu => "webgpu",
+            LogSource::Log(LogLevel::Debug) => "debug",
+            LogSource::Log(LogLevel::Info) => "info",
+            LogSource::Log(LogLevel::Warn) => "warn",
+            LogSource::Log(LogLevel::Error) => "error",
         };
         tracing::info!(target: "scenecast::scene", source, line = %escape_untrusted(&line.line), "scene output");
     }

@@ -1,5 +1,7 @@
-//! A real server for a test: started on a free port, asked over HTTP, ended with the test.
+//! The real things for a test: a server that is started on a free port, asked over HTTP and ended with the test; and a worker process alone.
 
 mod server;
+mod worker;
 
 pub use server::{Server, ServerOptions, scenecast, wait_for};
+pub use worker::{PATIENCE, Worker, size};

@@ -1,113 +1,42 @@
-//! `scenecast:scene`: what `wasi-gfx:surface` has no words for.
-//!
-//! Owns the translation of the worker protocol's input to the interface's events; the queues are [`super::window`]'s.
+//! `scenecast:scene`: what `wasi-gfx:surface` and WASI have no words for, one file an interface.
 
 pub(crate) mod bindings;
+mod input;
+mod log;
 
-use renderer_protocol::{Buttons, FrameSize, InputEvent, Modifiers, PointerEvent, PointerKind};
-use wasmtime::component::{Access, HasData, Linker, StreamReader};
+use wasmtime::component::{HasData, Linker};
 
-use super::{keys, window::Window};
-use bindings::scenecast::scene::input;
+use super::{wasi::LogSink, window::Window};
 
-/// Store data that has a [`Window`].
-pub trait WindowView: Send {
+pub(crate) use input::{event, replaces};
+
+/// Store data that has what the package's interfaces reach.
+pub trait SceneView: Send {
     /// The session's window.
     fn window(&mut self) -> &mut Window;
+
+    /// Where the scene's lines go.
+    fn log(&mut self) -> &LogSink;
 }
 
-/// The marker that joins the interface to [`WindowView`].
+/// The marker that joins `input` to [`SceneView`].
 pub struct SceneInput;
 
 impl HasData for SceneInput {
     type Data<'a> = &'a mut Window;
 }
 
-/// Offers `scenecast:scene/input`.
-pub fn add_to_linker<T: WindowView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    input::add_to_linker::<T, SceneInput>(linker, T::window)
+/// The marker that joins `log` to [`SceneView`].
+pub struct SceneLog;
+
+impl HasData for SceneLog {
+    type Data<'a> = &'a LogSink;
 }
 
-impl input::Host for &mut Window {}
+/// Offers `scenecast:scene`.
+pub fn add_to_linker<T: SceneView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    use bindings::scenecast::scene;
 
-impl<T: 'static> input::HostWithStore<T> for SceneInput {
-    fn events(mut host: Access<'_, T, Self>) -> wasmtime::Result<StreamReader<input::Event>> {
-        let producer = host.get().open(|topics| &mut topics.input)?;
-        StreamReader::new(host, producer)
-    }
-}
-
-/// Translates an event for a surface of this size.
-pub(crate) fn event(event: &InputEvent, size: FrameSize) -> input::Event {
-    let (width, height) = (f64::from(size.width()), f64::from(size.height()));
-    let pointer = |pointer: &PointerEvent| input::PointerEvent {
-        viewer: pointer.viewer.0,
-        id: pointer.id,
-        kind: match pointer.kind {
-            PointerKind::Mouse => input::PointerKind::Mouse,
-            PointerKind::Touch => input::PointerKind::Touch,
-            PointerKind::Pen => input::PointerKind::Pen,
-        },
-        x: pointer.x * width,
-        y: pointer.y * height,
-        buttons: buttons(pointer.buttons),
-        pressure: pointer.pressure,
-    };
-    let key = |key: &renderer_protocol::KeyEvent| input::KeyEvent {
-        viewer: key.viewer.0,
-        key: keys::from_code(&key.code),
-        text: key.text.clone(),
-        repeat: key.repeat,
-        modifiers: modifiers(key.modifiers),
-    };
-    match event {
-        InputEvent::PointerMove(event) => input::Event::PointerMove(pointer(event)),
-        InputEvent::PointerDown(event) => input::Event::PointerDown(pointer(event)),
-        InputEvent::PointerUp(event) => input::Event::PointerUp(pointer(event)),
-        InputEvent::PointerCancel(event) => input::Event::PointerCancel(pointer(event)),
-        InputEvent::Wheel(event) => input::Event::Wheel(input::WheelEvent {
-            viewer: event.viewer.0,
-            x: event.x * width,
-            y: event.y * height,
-            delta_x: event.delta_x_px,
-            delta_y: event.delta_y_px,
-        }),
-        InputEvent::KeyDown(event) => input::Event::KeyDown(key(event)),
-        InputEvent::KeyUp(event) => input::Event::KeyUp(key(event)),
-        InputEvent::Focus { viewer, focused } => {
-            input::Event::Focus(input::FocusEvent { viewer: viewer.0, focused: *focused })
-        }
-    }
-}
-
-/// A move replaces a move of the same pointer with the same buttons; nothing else replaces anything.
-pub(crate) fn replaces(older: &input::Event, newer: &input::Event) -> bool {
-    match (older, newer) {
-        (input::Event::PointerMove(older), input::Event::PointerMove(newer)) => {
-            (older.viewer, older.id, older.buttons) == (newer.viewer, newer.id, newer.buttons)
-        }
-        _ => false,
-    }
-}
-
-fn modifiers(down: Modifiers) -> input::Modifiers {
-    let flags = [
-        (down.alt, input::Modifiers::ALT),
-        (down.ctrl, input::Modifiers::CTRL),
-        (down.meta, input::Modifiers::META),
-        (down.shift, input::Modifiers::SHIFT),
-    ];
-    flags.into_iter().filter(|(down, _)| *down).fold(input::Modifiers::default(), |all, (_, flag)| all | flag)
-}
-
-fn buttons(pressed: Buttons) -> input::Buttons {
-    let flags = [
-        (1, input::Buttons::PRIMARY),
-        (2, input::Buttons::SECONDARY),
-        (4, input::Buttons::AUXILIARY),
-        (8, input::Buttons::BACK),
-        (16, input::Buttons::FORWARD),
-    ];
-    let pressed = flags.into_iter().filter(|(bit, _)| pressed.0 & bit != 0);
-    pressed.fold(input::Buttons::default(), |all, (_, flag)| all | flag)
+    scene::input::add_to_linker::<T, SceneInput>(linker, T::window)?;
+    scene::log::add_to_linker::<T, SceneLog>(linker, T::log)
 }

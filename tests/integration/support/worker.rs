@@ -1,0 +1,149 @@
+//! A real worker process, spoken to as the broker does.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use renderer_protocol::{AccessUnit, EndReason, FrameSize, FromWorker, LogLine, Start, ToWorker, codec};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::binary::scenecast;
+
+/// Long enough for a busy machine; a worker that needs it is stuck.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Worker {
+    process: Child,
+    socket: Option<UnixStream>,
+    cache: tempfile::TempDir,
+}
+
+impl Worker {
+    /// A worker that has greeted and opened its GPU.
+    pub async fn start() -> Self {
+        let (ours, theirs) = StdUnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let process = Command::new(scenecast())
+            .arg("worker")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .env("XDG_CACHE_HOME", cache.path())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut worker = Self { process, socket: Some(UnixStream::from_std(ours).unwrap()), cache };
+        timeout(PATIENCE, codec::greet(worker.socket())).await.unwrap().unwrap();
+        assert!(matches!(worker.next().await, FromWorker::Ready(adapter) if !adapter.name.is_empty()));
+        worker
+    }
+
+    fn socket(&mut self) -> &mut UnixStream {
+        self.socket.as_mut().expect("the worker's socket is open")
+    }
+
+    /// A worker in which a scene runs at 320x180 and 30 Hz, watched.
+    pub async fn running(scene: &Path) -> Self {
+        let mut worker = Self::start().await;
+        let artifact = worker.compile(scene).await;
+        worker.send(&ToWorker::Start(start(artifact))).await;
+        worker.send(&ToWorker::SetWatched(true)).await;
+        worker
+    }
+
+    pub async fn compile(&self, scene: &Path) -> PathBuf {
+        let output = Command::new(scenecast())
+            .arg("compile")
+            .arg(scene)
+            .arg("--cache")
+            .arg(self.cache.path())
+            .output();
+        let output = timeout(PATIENCE, output).await.unwrap().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
+    }
+
+    pub async fn send(&mut self, message: &ToWorker) {
+        codec::write(self.socket(), message).await.unwrap();
+    }
+
+    pub async fn next(&mut self) -> FromWorker {
+        let message: FromWorker = timeout(PATIENCE, codec::read(self.socket())).await.unwrap().unwrap();
+        message.check().unwrap();
+        message
+    }
+
+    pub async fn next_unit(&mut self) -> AccessUnit {
+        loop {
+            match self.next().await {
+                FromWorker::AccessUnit(unit) => return unit,
+                FromWorker::Ended(reason) => panic!("the session ended: {reason}"),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn unit_where(&mut self, wanted: impl Fn(&AccessUnit) -> bool) -> AccessUnit {
+        timeout(PATIENCE, async {
+            loop {
+                let unit = self.next_unit().await;
+                if wanted(&unit) {
+                    return unit;
+                }
+            }
+        })
+        .await
+        .expect("an access unit of that kind")
+    }
+
+    /// Closes the connection, as a broker that dies does.
+    pub fn hang_up(&mut self) {
+        self.socket = None;
+    }
+
+    /// Waits for the process to end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.process.wait()).await.expect("an exit").unwrap()
+    }
+
+    /// All lines of the scene's output until its end, and the end.
+    pub async fn output(&mut self) -> (Vec<LogLine>, EndReason) {
+        let mut lines = Vec::new();
+        loop {
+            match self.next().await {
+                FromWorker::Log(line) => lines.push(line),
+                FromWorker::Ended(reason) => return (lines, reason),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn end(&mut self) -> EndReason {
+        timeout(PATIENCE, async {
+            loop {
+                if let FromWorker::Ended(reason) = self.next().await {
+                    return reason;
+                }
+            }
+        })
+        .await
+        .expect("an end")
+    }
+}
+
+/// What the tests start scenes with.
+fn start(artifact: PathBuf) -> Start {
+    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed: 1 }
+}
+
+/// A size that is one.
+pub fn size(width: u32, height: u32) -> FrameSize {
+    FrameSize::new(width, height).unwrap()
+}
