@@ -4,12 +4,15 @@
 //! second takes as long as the frames in it take to render. Nothing else reads a clock, so a headless run cannot depend on one.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use tokio::sync::Notify;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
@@ -21,8 +24,14 @@ pub struct FrameClock {
 
 #[derive(Debug)]
 enum Source {
-    Real { started: Instant },
-    Virtual { now_us: AtomicU64 },
+    Real {
+        started: Instant,
+    },
+    Virtual {
+        now_us: AtomicU64,
+        /// Wakes who waits for a time, whenever the clock moves.
+        moved: Notify,
+    },
 }
 
 impl FrameClock {
@@ -37,14 +46,35 @@ impl FrameClock {
 
     /// A clock that stands at 0 until ticks are taken from it.
     pub fn virtual_at_zero() -> Self {
-        Self { source: Arc::new(Source::Virtual { now_us: AtomicU64::new(0) }) }
+        Self { source: Arc::new(Source::Virtual { now_us: AtomicU64::new(0), moved: Notify::new() }) }
     }
 
     /// Microseconds since the start; never falls.
     pub fn now_us(&self) -> u64 {
         match &*self.source {
             Source::Real { started } => u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            Source::Virtual { now_us } => now_us.load(Ordering::Acquire),
+            Source::Virtual { now_us, .. } => now_us.load(Ordering::Acquire),
+        }
+    }
+
+    /// Returns when the clock has reached a time; at once if it has. A virtual clock reaches it by somebody's ticks, never by
+    /// being waited for. On a real clock this must run inside a tokio runtime whose timers are enabled.
+    pub async fn reached(&self, when_us: u64) {
+        match &*self.source {
+            Source::Real { started } => {
+                if self.now_us() < when_us {
+                    sleep_until(*started, when_us).await;
+                }
+            }
+            Source::Virtual { now_us, moved } => loop {
+                let mut next_move = pin!(moved.notified());
+                // From here on no move is missed, so the time may be looked at.
+                next_move.as_mut().enable();
+                if now_us.load(Ordering::Acquire) >= when_us {
+                    return;
+                }
+                next_move.await;
+            },
         }
     }
 
@@ -85,15 +115,12 @@ impl Ticks {
         match &*self.clock.source {
             Source::Real { started } => {
                 if index > newest_due {
-                    // A deadline beyond what the clock can represent does not come in the life of the machine.
-                    match started.checked_add(Duration::from_micros(due_us)) {
-                        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                        None => std::future::pending().await,
-                    }
+                    sleep_until(*started, due_us).await;
                 }
             }
-            Source::Virtual { now_us } => {
+            Source::Virtual { now_us, moved } => {
                 now_us.fetch_max(due_us, Ordering::AcqRel);
+                moved.notify_waiters();
             }
         }
         self.next_index = Some(index.saturating_add(1));
@@ -110,8 +137,18 @@ impl Ticks {
     }
 }
 
+async fn sleep_until(started: Instant, when_us: u64) {
+    // A deadline beyond what the clock can represent does not come in the life of the machine.
+    match started.checked_add(Duration::from_micros(when_us)) {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     async fn take(ticks: &mut Ticks, count: usize) -> Vec<u64> {
@@ -149,7 +186,7 @@ mod tests {
         // Another taker of the same clock moves it on by 0.75 s.
         while clock.now_us() < 850_000 {
             clock.ticks(20).next_tick().await;
-            if let Source::Virtual { now_us } = &*clock.source {
+            if let Source::Virtual { now_us, .. } = &*clock.source {
                 now_us.fetch_add(50_000, Ordering::AcqRel);
             }
         }
@@ -176,5 +213,27 @@ mod tests {
         let first = ticks.next_tick().await;
         assert!(tokio::time::timeout(Duration::from_millis(1), ticks.next_tick()).await.is_err());
         assert_eq!(ticks.next_index, Some(first.index + 1));
+    }
+
+    #[tokio::test]
+    async fn a_virtual_time_is_reached_by_ticks_and_by_nothing_else() {
+        let clock = FrameClock::virtual_at_zero();
+        let mut ticks = clock.ticks(10);
+        take(&mut ticks, 1).await;
+        clock.reached(0).await;
+        let mut reached = pin!(clock.reached(150_000));
+        assert!(reached.as_mut().now_or_never().is_none());
+        take(&mut ticks, 1).await;
+        assert!(reached.as_mut().now_or_never().is_none());
+        take(&mut ticks, 1).await;
+        assert!(reached.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_real_time_is_never_reached_early_and_the_end_of_all_time_never() {
+        let clock = FrameClock::real();
+        clock.reached(3_000).await;
+        assert!(clock.now_us() >= 3_000);
+        assert!(tokio::time::timeout(Duration::from_millis(1), clock.reached(u64::MAX)).await.is_err());
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         self, OverLimit, Window,
         scene::SceneView,
         surface::{SurfaceCtx, SurfaceCtxView, SurfaceView},
-        wasi::LogSink,
+        wasi::{ClocksCtxView, ClocksView, LogSink},
         webgpu::{WebGpuCtx, WebGpuCtxView, WebGpuView},
     },
 };
@@ -109,6 +109,7 @@ pub(crate) struct Unresponsive {
 pub(crate) struct SceneState {
     table: ResourceTable,
     wasi: WasiCtx,
+    clock: FrameClock,
     webgpu: WebGpuCtx,
     surface: SurfaceCtx,
     log: LogSink,
@@ -124,7 +125,8 @@ impl SceneState {
         let uncaptured = host::wasi::webgpu_log(&log);
         let state = Self {
             table,
-            wasi: host::wasi::context(&clock, seed, &log),
+            wasi: host::wasi::context(seed, &log),
+            clock: clock.clone(),
             webgpu: WebGpuCtx::new(gpu, uncaptured),
             surface: SurfaceCtx::new(window, presenter, clock),
             log,
@@ -215,6 +217,12 @@ impl IoView for SceneState {
 impl WasiView for SceneState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl ClocksView for SceneState {
+    fn scene_clocks(&mut self) -> ClocksCtxView<'_> {
+        ClocksCtxView { clock: &self.clock, table: &mut self.table }
     }
 }
 
