@@ -29,6 +29,7 @@ macro_rules! topics {
 
 topics! {
     buffers
+    wasi_0_3
 }
 
 /// Topics that need somebody to do something while they run, and so have a test of their own below.

@@ -16,5 +16,7 @@ mod http_api;
 mod interface_coverage;
 mod sessions;
 mod support;
+mod wasi;
+mod wasm;
 mod wit;
 mod worker;

@@ -30,7 +30,7 @@ fn a_scene_that_cannot_be_run_is_refused_with_a_code_and_a_remedy() {
         ("text", "scene_not_wasm", ""),
         ("empty", "scene_not_wasm", ""),
         ("core", "scene_core_module", "component"),
-        ("foreign", "scene_import_not_offered", "wasi:sockets/tcp"),
+        ("foreign", "scene_import_not_offered", "wasi:http/outgoing-handler"),
         ("still", "scene_no_entry_point", "wasi:cli/run"),
         ("truncated", "scene_uncompilable", ""),
     ] {

@@ -14,7 +14,7 @@ fn root() -> PathBuf {
 }
 
 /// The folder of a crate in cargo's registry, when somebody has fetched it.
-fn published(crate_and_version: &str) -> Option<PathBuf> {
+pub(crate) fn published(crate_and_version: &str) -> Option<PathBuf> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;

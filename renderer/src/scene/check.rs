@@ -41,6 +41,14 @@ pub enum Refusal {
         /// What it exports instead.
         exports: String,
     },
+    /// A proposal to WebAssembly that is off for scenes.
+    #[error("it does not compile: it uses {feature}, which scenes may not ({reason})")]
+    FeatureOff {
+        /// The proposal, in plain words.
+        feature: &'static str,
+        /// The compiler's message.
+        reason: String,
+    },
     /// Invalid, or beyond a limit of the compiler.
     #[error("it does not compile: {0}")]
     Uncompilable(String),
@@ -60,7 +68,7 @@ impl Refusal {
             Self::CoreModule => "scene_core_module",
             Self::ImportNotOffered { .. } | Self::ImportMismatch { .. } => "scene_import_not_offered",
             Self::NoEntryPoint { .. } => "scene_no_entry_point",
-            Self::Uncompilable(_) => "scene_uncompilable",
+            Self::FeatureOff { .. } | Self::Uncompilable(_) => "scene_uncompilable",
             Self::TooLarge { .. } => "scene_too_large",
         }
     }
@@ -73,6 +81,42 @@ pub(crate) enum Entry {
     Start,
     /// The `run` function of an exported `wasi:cli/run`.
     Run,
+}
+
+/// The proposals to WebAssembly that [`super::engine`] switches off, in plain words, and how the compiler's messages name them.
+const FEATURES_OFF: &[(&str, &[&str])] = &[
+    ("shared-everything threads", &["shared-everything-threads"]),
+    ("threads", &["threads support is not enabled", "threads must be enabled"]),
+    (
+        "garbage collection",
+        &[
+            "gc support is not enabled",
+            "gc proposal",
+            "`gc` proposal",
+            "the gc feature",
+            "gc types are dis",
+            "requires gc",
+        ],
+    ),
+    (
+        "function references",
+        &["function references required", "function references support", "function-references proposal"],
+    ),
+    (
+        "exceptions",
+        &["exceptions support is not enabled", "exceptions proposal", "the exception handling feature"],
+    ),
+    ("stack switching", &["stack switching"]),
+];
+
+/// Why a component does not compile, from what the compiler says about it.
+pub(crate) fn uncompilable(error: &wasmtime::Error) -> Refusal {
+    let reason = format!("{error:#}");
+    let is_off = |(_, phrases): &&(&str, &[&str])| phrases.iter().any(|phrase| reason.contains(phrase));
+    match FEATURES_OFF.iter().find(is_off) {
+        Some(&(feature, _)) => Refusal::FeatureOff { feature, reason },
+        None => Refusal::Uncompilable(reason),
+    }
 }
 
 /// Looks at the first bytes, before any compiler does.

@@ -62,8 +62,7 @@ pub fn compile(scene: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     if read_artifact(&artifact).is_ok() {
         return Ok(artifact);
     }
-    let component =
-        Component::new(&engine, &bytes).map_err(|error| Refusal::Uncompilable(format!("{error:#}")))?;
+    let component = Component::new(&engine, &bytes).map_err(|error| check::uncompilable(&error))?;
     check::check_component(&engine, &component)?;
     linker(&engine)?.instantiate_pre(&component).map_err(|error| Refusal::ImportMismatch {
         name: mismatched_import(&format!("{error:#}")),

@@ -4,4 +4,4 @@ mod server;
 mod worker;
 
 pub use server::{Server, ServerOptions, scenecast, wait_for};
-pub use worker::{PATIENCE, Worker, size};
+pub use worker::{PATIENCE, Worker, assert_over_limit, size};

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use renderer_protocol::{AccessUnit, EndReason, FrameSize, FromWorker, LogLine, Start, ToWorker, codec};
+use renderer_protocol::{
+    AccessUnit, EndReason, FrameSize, FromWorker, LogLine, SceneFault, Start, ToWorker, codec,
+};
 use tokio::{
     net::UnixStream,
     process::{Child, Command},
@@ -18,6 +20,9 @@ use crate::binary::scenecast;
 
 /// Long enough for a busy machine; a worker that needs it is stuck.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest guest of the tests, a Python interpreter, takes the compiler 20 s on two cores.
+const COMPILER_PATIENCE: Duration = Duration::from_mins(5);
 
 pub struct Worker {
     process: Child,
@@ -51,23 +56,33 @@ impl Worker {
 
     /// A worker in which a scene runs at 320x180 and 30 Hz, watched.
     pub async fn running(scene: &Path) -> Self {
+        Self::running_with_seed(scene, 1).await
+    }
+
+    /// The same with another seed for the scene's random numbers.
+    pub async fn running_with_seed(scene: &Path, seed: u64) -> Self {
         let mut worker = Self::start().await;
         let artifact = worker.compile(scene).await;
-        worker.send(&ToWorker::Start(start(artifact))).await;
+        worker.send(&ToWorker::Start(start(artifact, seed))).await;
         worker.send(&ToWorker::SetWatched(true)).await;
         worker
     }
 
     pub async fn compile(&self, scene: &Path) -> PathBuf {
+        let answer = self.compiler_answer(scene).await;
+        PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
+    }
+
+    /// What the compiler process says to a scene.
+    pub async fn compiler_answer(&self, scene: &Path) -> serde_json::Value {
         let output = Command::new(scenecast())
             .arg("compile")
             .arg(scene)
             .arg("--cache")
             .arg(self.cache.path())
             .output();
-        let output = timeout(PATIENCE, output).await.unwrap().unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
+        let output = timeout(COMPILER_PATIENCE, output).await.unwrap().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub async fn send(&mut self, message: &ToWorker) {
@@ -138,9 +153,19 @@ impl Worker {
     }
 }
 
+/// The scene ended by a limit of the runtime, which the end names.
+#[track_caller]
+pub fn assert_over_limit(end: &EndReason, limit: &str) {
+    let EndReason::Scene(SceneFault::Limit(why) | SceneFault::Trap(why) | SceneFault::Unrunnable(why)) = end
+    else {
+        panic!("{end:?}");
+    };
+    assert!(why.contains(limit), "{why}");
+}
+
 /// What the tests start scenes with.
-fn start(artifact: PathBuf) -> Start {
-    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed: 1 }
+fn start(artifact: PathBuf, seed: u64) -> Start {
+    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed }
 }
 
 /// A size that is one.
