@@ -300,10 +300,6 @@ impl Session {
         if streams > 0 {
             warn!(streams, "event streams of the scene were ended: it opened them and does not read them");
         }
-        let events = self.window.take_lost_input();
-        if events > 0 {
-            warn!(events, "input was dropped: too much of it came between two ticks");
-        }
     }
 }
 

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use renderer_protocol::{EndReason, LogLevel, LogLine, LogSource};
+use renderer_protocol::{
+    Buttons, EndReason, FrameSize, FromWorker, InputEvent, KeyEvent, LogLevel, LogLine, LogSource, Modifiers,
+    PointerEvent, PointerKind, ToWorker, ViewerId,
+};
 
 use crate::{
     binary::{repository, scene},
-    support::Worker,
+    support::{Worker, size},
 };
 
 /// A test for each topic, and the list of their names.
@@ -33,7 +36,7 @@ topics! {
 }
 
 /// Topics that need somebody to do something while they run, and so have a test of their own below.
-const ATTENDED: &[&str] = &[];
+const ATTENDED: &[&str] = &["canvas", "frame_buffer", "surface"];
 
 #[track_caller]
 fn assert_conforms(lines: &[LogLine], end: &EndReason) {
@@ -68,4 +71,140 @@ fn every_topic_has_a_test_here_and_is_built() {
         // Fails with what to do when it is missing.
         scene(&format!("conformance/{topic}"));
     }
+}
+
+/// The answer to a line in which an attended topic asks for something.
+struct Answer {
+    /// The line.
+    line: &'static str,
+    /// What viewers do then.
+    input: Vec<InputEvent>,
+    /// The size that the window gets then.
+    resize: Option<FrameSize>,
+    /// A picture of this size is awaited before Enter is pressed.
+    picture: Option<FrameSize>,
+}
+
+impl Answer {
+    fn to(line: &'static str) -> Self {
+        Self { line, input: Vec::new(), resize: None, picture: None }
+    }
+
+    fn input(self, input: Vec<InputEvent>) -> Self {
+        Self { input, ..self }
+    }
+
+    fn resize(self, width: u32, height: u32) -> Self {
+        Self { resize: Some(size(width, height)), ..self }
+    }
+
+    fn picture(self, width: u32, height: u32) -> Self {
+        Self { picture: Some(size(width, height)), ..self }
+    }
+}
+
+/// Runs a topic and answers what it asks for, in order.
+async fn attend(topic: &str, answers: Vec<Answer>) {
+    let mut worker = Worker::running(&scene(&format!("conformance/{topic}"))).await;
+    let (mut lines, mut sequence) = (Vec::new(), 0);
+    let mut answers = answers.into_iter();
+    let mut awaited = answers.next();
+    let mut picture = None;
+    let end = loop {
+        match worker.next().await {
+            FromWorker::Log(line) => {
+                if let Some(answer) = awaited.take_if(|answer| answer.line == line.line) {
+                    // So many events fit into one message.
+                    for events in answer.input.chunks(256) {
+                        sequence += 1;
+                        worker.send(&ToWorker::Input { sequence, events: events.to_vec() }).await;
+                    }
+                    if let Some(size) = answer.resize {
+                        worker.send(&ToWorker::Resize(size)).await;
+                    }
+                    picture = answer.picture;
+                    awaited = answers.next();
+                    if picture.is_none() {
+                        sequence += 1;
+                        worker.send(&ToWorker::Input { sequence, events: vec![press("Enter", None)] }).await;
+                    }
+                }
+                lines.push(line);
+            }
+            FromWorker::AccessUnit(unit) if picture == Some(unit.size) => {
+                picture = None;
+                sequence += 1;
+                worker.send(&ToWorker::Input { sequence, events: vec![press("Enter", None)] }).await;
+            }
+            FromWorker::Ended(end) => break end,
+            _ => {}
+        }
+    };
+    assert_conforms(&lines, &end);
+    assert!(awaited.is_none(), "the topic never asked for `{}`", awaited.map_or("", |answer| answer.line));
+}
+
+fn key(code: &str, text: Option<&str>, modifiers: Modifiers) -> KeyEvent {
+    KeyEvent {
+        viewer: ViewerId(1),
+        code: code.to_owned(),
+        text: text.map(str::to_owned),
+        repeat: false,
+        modifiers,
+    }
+}
+
+fn press(code: &str, text: Option<&str>) -> InputEvent {
+    InputEvent::KeyDown(key(code, text, Modifiers::default()))
+}
+
+#[tokio::test]
+async fn surface() {
+    let at = |x, y, buttons| PointerEvent {
+        viewer: ViewerId(1),
+        id: 1,
+        kind: PointerKind::Mouse,
+        x,
+        y,
+        buttons: Buttons(buttons),
+        pressure: 0.5,
+    };
+    let mut pointer: Vec<InputEvent> =
+        (1..=50).map(|step| InputEvent::PointerMove(at(f64::from(step) / 100.0, 0.25, 0))).collect();
+    pointer.extend([
+        InputEvent::PointerDown(at(0.5, 0.25, 1)),
+        InputEvent::PointerMove(at(0.75, 0.25, 1)),
+        InputEvent::PointerUp(at(1.0, 1.0, 0)),
+    ]);
+    let modifiers = Modifiers { alt: true, shift: true, ..Modifiers::default() };
+    let mut keys = vec![
+        InputEvent::KeyDown(key("KeyA", Some("Ä"), modifiers)),
+        InputEvent::KeyUp(key("KeyA", None, Modifiers::default())),
+        press("NoSuchKey", None),
+    ];
+    keys.extend((0..1_000).map(|number: u32| press("KeyB", Some(&number.to_string()))));
+    let answers = vec![
+        Answer::to("wait"),
+        Answer::to("pointer").input(pointer),
+        Answer::to("keys").input(keys),
+        Answer::to("resize").resize(400, 200),
+        Answer::to("presented").picture(400, 200),
+    ];
+    attend("surface", answers).await;
+}
+
+#[tokio::test]
+async fn frame_buffer() {
+    let answers = vec![
+        Answer::to("presented").picture(320, 180),
+        Answer::to("resize").resize(400, 200),
+        Answer::to("presented in the size before the resize").picture(320, 180),
+        Answer::to("presented in the size of the resize").picture(400, 200),
+    ];
+    attend("frame_buffer", answers).await;
+}
+
+#[tokio::test]
+async fn canvas() {
+    attend("canvas", vec![Answer::to("wait"), Answer::to("drawn").picture(320, 180)]).await;
 }

@@ -10,6 +10,7 @@
 //!
 //! A topic that traps has no last line, and so has failed too.
 
+mod attended;
 mod gpu;
 
 use core::fmt::Debug;
@@ -19,6 +20,7 @@ pub use kit;
 use kit::log::{Level, log};
 pub use kit::webgpu;
 
+pub use attended::Host;
 pub use gpu::{Error, Texel, bytes_per_row, filter_of};
 
 /// Failures that are told. A topic whose every pixel is wrong says so a few times.

@@ -18,8 +18,11 @@ pub mod bindings {
                 import wasi:webgpu/webgpu@0.3.0-rc.2;
                 import wasi-gfx:surface/surface@0.2.0;
                 import wasi-gfx:surface/surface-webgpu@0.2.0;
+                import wasi-gfx:surface/surface-frame-buffer@0.2.0;
+                import wasi-gfx:frame-buffer/frame-buffer@0.2.0;
                 import scenecast:scene/input@0.1.0;
                 import scenecast:scene/log@0.1.0;
+                import scenecast:scene/webgpu-objects@0.1.0;
                 export start: async func();
             }
         ",
@@ -33,10 +36,19 @@ pub mod bindings {
 /// `wasi:webgpu`: <https://www.w3.org/TR/webgpu/> in Rust's spelling of names.
 pub use bindings::wasi::webgpu::webgpu;
 
+/// What of `wasi:webgpu` has no function to get: the window as a canvas, and uncaptured errors as events.
+pub use bindings::scenecast::scene::webgpu_objects;
+
+/// The window, for scenes that do not leave it to [`export_scene!`]; pictures are drawn by WebGPU or by the scene itself.
+pub mod surface {
+    pub use crate::bindings::wasi_gfx::frame_buffer::frame_buffer::Buffer;
+    pub use crate::bindings::wasi_gfx::surface::{surface::*, surface_frame_buffer, surface_webgpu};
+}
+
 /// What viewers do.
 pub mod input {
     pub use crate::bindings::scenecast::scene::input::{
-        Buttons, Event, FocusEvent, KeyEvent, Modifiers, PointerEvent, PointerKind, WheelEvent,
+        Buttons, Event, FocusEvent, KeyEvent, Modifiers, PointerEvent, PointerKind, WheelEvent, events,
     };
     pub use crate::bindings::wasi_gfx::surface::surface::Key;
 }

@@ -1,4 +1,4 @@
-//! From a texture that a scene presented to an access unit: the frame clock, the readback, the conversion to I420, and the
+//! From a picture that a scene presented to an access unit: the frame clock, the readback, the conversion to I420, and the
 //! thread that runs them.
 //!
 //! A frame is [presented](Presenter) on the scene's thread, waits in a [mailbox] of one place, and is read back, converted and
@@ -10,6 +10,7 @@
 pub mod clock;
 mod convert_cpu;
 mod convert_gpu;
+mod cpu_picture;
 pub mod cpu_time;
 mod i420;
 pub mod mailbox;
@@ -21,6 +22,7 @@ pub(crate) mod test_gpu;
 
 pub use clock::{FrameClock, Tick, Ticks};
 pub use convert_cpu::{ByteOrder, convert_to_i420};
+pub use cpu_picture::CpuPicture;
 pub use i420::I420;
 pub use pipeline::{Output, Pipeline, PipelineConfig, PipelineEnd, PipelineHandle, Sink, Timing};
 pub use presenter::{FrameSender, PresentInfo, Presented, Presenter};

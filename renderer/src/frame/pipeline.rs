@@ -31,7 +31,7 @@ use super::{
     convert_cpu::ConvertError,
     cpu_time,
     mailbox::{self, Nudger, Received, mailbox},
-    presenter::{FrameSender, PresentedFrame, Submitting},
+    presenter::{FrameSender, PresentedFrame, Source, Submitting},
 };
 use crate::encode::{EncodeError, Encoder, EncoderConfig};
 
@@ -375,14 +375,21 @@ impl<S: Sink> Worker<S> {
     fn take(&mut self, frame: PresentedFrame) -> Result<(), PipelineEnd> {
         let clock = &self.config.clock;
         let cpu_start_us = cpu_time::thread_us();
-        let mapped = frame.in_flight.wait(Duration::from_micros(self.gpu_timeout_us()))?;
-        let (mapped_us, cpu_mapped_us) = (clock.now_us(), cpu_time::thread_us());
-
-        let size = mapped.size();
+        let size = frame.source.size();
         let mut i420 = self.spare.take().unwrap_or_else(|| I420::new(size));
-        mapped.write_i420(&mut i420)?;
-        // The slot is free for the next frame from here on, while this one is compared and encoded.
-        drop(mapped);
+        let (mapped_us, cpu_mapped_us);
+        match frame.source {
+            Source::Gpu(in_flight) => {
+                let mapped = in_flight.wait(Duration::from_micros(self.gpu_timeout_us()))?;
+                (mapped_us, cpu_mapped_us) = (clock.now_us(), cpu_time::thread_us());
+                // The slot is free for the next frame from here on, while this one is compared and encoded.
+                mapped.write_i420(&mut i420)?;
+            }
+            Source::Cpu(picture) => {
+                (mapped_us, cpu_mapped_us) = (clock.now_us(), cpu_time::thread_us());
+                picture.write_i420(&mut i420)?;
+            }
+        }
         let differs = self.picture.as_ref().is_none_or(|shown| shown.i420 != i420);
         let (converted_us, cpu_converted_us) = (clock.now_us(), cpu_time::thread_us());
 

@@ -7,7 +7,7 @@ use renderer_protocol::{AccessUnit, EndReason, FrameSize, SceneFault};
 use super::*;
 use crate::{
     encode::test_bitstream::{Decoder, IDR_SLICE, PPS, SPS, nal_types, psnr_db, sps},
-    frame::{PresentInfo, Presented, Presenter, convert_cpu::tests::reference, test_gpu},
+    frame::{CpuPicture, PresentInfo, Presented, Presenter, convert_cpu::tests::reference, test_gpu},
 };
 
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
@@ -288,4 +288,58 @@ fn a_gpu_s_conversion_gives_the_same_picture_as_a_cpu_adapter_s() {
     });
     let psnr_db = psnr_db(&decoded[0], &decoded[1]);
     assert!(psnr_db.iter().all(|db| *db > 40.0), "{psnr_db:?} dB");
+}
+
+#[test]
+fn a_picture_that_was_drawn_on_the_processor_comes_out_as_the_same_one_of_a_gpu_does() {
+    let size = FrameSize::new(100, 38).unwrap();
+    let pixel = |x: u32, y: u32| [2 * x, 5 * y, 90, 0].map(|value| u8::try_from(value).unwrap());
+    let units = [true, false].map(|on_gpu| {
+        let mut rig = rig(QUIET, 8);
+        let info = PresentInfo { pts_us: 5_000, input_sequence: 3, scene_us: 12 };
+        if on_gpu {
+            let format = wgpu::TextureFormat::Bgra8Unorm;
+            let texture =
+                test_gpu::texture((&rig.device, &rig.queue), size, format, |x, y| pixel(x, y).to_vec());
+            rig.presenter.present(&rig.device, &rig.queue, &texture, info).unwrap();
+        } else {
+            let positions = (0..size.height()).flat_map(|y| (0..size.width()).map(move |x| (x, y)));
+            let pixels = positions.flat_map(|(x, y)| pixel(x, y)).collect();
+            let picture = CpuPicture::new(size, pixels).unwrap();
+            assert_eq!(rig.presenter.present_picture(picture, info), Presented::Posted);
+        }
+        rig.unit()
+    });
+    assert_eq!(units[0].data, units[1].data);
+    let facts = units.map(|unit| (unit.size, unit.pts_us, unit.input_sequence, unit.times.scene_us));
+    assert_eq!(facts, [(size, 5_000, 3, 12); 2]);
+}
+
+#[test]
+fn pictures_of_both_kinds_share_one_mailbox_and_the_latest_wins() {
+    // A channel without room: the pipeline waits with the first access unit until it is taken.
+    let mut rig = rig(QUIET, 0);
+    let size = FrameSize::new(64, 48).unwrap();
+    let last: u8 = 12;
+    for number in 1..=last {
+        if number % 2 == 0 {
+            let pixels = vec![10 * number; CpuPicture::bytes(size)];
+            let info = PresentInfo { input_sequence: number.into(), ..PresentInfo::default() };
+            rig.presenter.present_picture(CpuPicture::new(size, pixels).unwrap(), info);
+        } else {
+            rig.present((64, 48), 10 * number, number.into());
+        }
+    }
+    let (mut units, mut dropped, mut shown) = (0, 0, 0);
+    while units + dropped < u32::from(last) {
+        match rig.output() {
+            Output::AccessUnit(unit) => {
+                units += 1;
+                shown = unit.input_sequence;
+            }
+            Output::FramesDropped { count } => dropped += count,
+            Output::Ended(end) => panic!("{end}"),
+        }
+    }
+    assert_eq!((units + dropped, shown), (last.into(), last.into()));
 }

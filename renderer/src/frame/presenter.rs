@@ -1,4 +1,4 @@
-//! The scene's end of the pipeline: takes textures from its surface.
+//! The scene's end of the pipeline: takes textures of its surface, and pictures that it drew on the processor.
 
 use renderer_protocol::FrameSize;
 
@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{Capture, CaptureError, FrameClock, InFlight, mailbox};
+use super::{Capture, CaptureError, CpuPicture, FrameClock, InFlight, mailbox};
 
 /// What the scene's side knows of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,10 +23,28 @@ pub struct PresentInfo {
 /// A frame on its way to the pipeline.
 #[derive(Debug)]
 pub(super) struct PresentedFrame {
-    pub(super) in_flight: InFlight,
+    pub(super) source: Source,
     pub(super) info: PresentInfo,
-    /// When the readback was submitted.
+    /// When the readback was submitted; for pixels, when they were presented.
     pub(super) submitted_us: u64,
+}
+
+/// Where a frame's pixels are.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// On their way out of the GPU.
+    Gpu(InFlight),
+    /// Here.
+    Cpu(CpuPicture),
+}
+
+impl Source {
+    pub(super) fn size(&self) -> FrameSize {
+        match self {
+            Self::Gpu(in_flight) => in_flight.size(),
+            Self::Cpu(picture) => picture.size(),
+        }
+    }
 }
 
 /// What became of a presented frame.
@@ -71,7 +89,7 @@ impl Submitting {
     }
 }
 
-/// Presents textures; belongs to the scene's thread. It never waits for the pipeline, and for the GPU only where the driver does
+/// Presents pictures; belongs to the scene's thread. It never waits for the pipeline, and for the GPU only where the driver does
 /// so when work is submitted; when that hangs, the pipeline ends with a time-out.
 #[derive(Debug)]
 pub struct Presenter {
@@ -125,9 +143,20 @@ impl Presenter {
             self.sender.frames.count_lost();
             return Ok(Presented::Dropped);
         };
-        match self.sender.frames.post(PresentedFrame { in_flight, info, submitted_us }) {
-            Ok(()) => Ok(Presented::Posted),
-            Err(mailbox::Closed) => Ok(Presented::Closed),
+        Ok(self.post(PresentedFrame { source: Source::Gpu(in_flight), info, submitted_us }))
+    }
+
+    /// Presents a picture that was drawn on the processor. It takes the place of a frame that still waits, so besides it at most
+    /// one is kept: the one that the pipeline converts.
+    pub fn present_picture(&mut self, picture: CpuPicture, info: PresentInfo) -> Presented {
+        let submitted_us = self.sender.clock.now_us();
+        self.post(PresentedFrame { source: Source::Cpu(picture), info, submitted_us })
+    }
+
+    fn post(&self, frame: PresentedFrame) -> Presented {
+        match self.sender.frames.post(frame) {
+            Ok(()) => Presented::Posted,
+            Err(mailbox::Closed) => Presented::Closed,
         }
     }
 

@@ -1,8 +1,13 @@
 //! Event streams to a scene: bounded queues between whoever reports an event and the guest's reader.
 //!
 //! Owns the order and the bounds; knows neither what the events mean nor who reports them. All queues of a session stand in one
-//! [`Streams`], because one rule spans them: a tick's `frame` event is held back until the guest has been handed the input of
-//! that tick, so that a scene that reads both never draws a picture that is one input behind.
+//! [`Streams`], because two rules span them:
+//!
+//! - A tick's `frame` event is held back until the guest has been handed the input of that tick, so that a scene that reads both
+//!   never draws a picture that is one input behind.
+//! - A stream of frames hands one over in each of the guest's turns. A scene that draws more slowly than ticks come would
+//!   otherwise find the next frame each time that it asks, and never wait for anything: to whoever watches it, it would compute
+//!   without end.
 
 use std::{
     collections::VecDeque,
@@ -19,8 +24,8 @@ use wasmtime::{
 use super::OverLimit;
 
 /// Events that one stream keeps for a scene that does not read. Viewers give at most 1,000 a second, so this is four seconds in which a
-/// live scene did not come to its input once; the watchdog ends such a scene after one. A scene that opened a stream and forgot
-/// it gets the end of that stream instead of a silent gap.
+/// live scene did not come to its input once; the watchdog ends such a scene after one. Beyond it, events that a later one may
+/// replace give way. A scene that opened a stream and forgot it gets the end of that stream instead of a silent gap.
 pub(crate) const QUEUE_EVENTS: usize = 4096;
 
 /// Streams that a scene may hold open at a time: a surface offers seven and the input interface one, so this is several of each.
@@ -31,7 +36,7 @@ pub(crate) const OPEN_STREAMS: usize = 64;
 enum Release {
     /// At once: input.
     Immediate,
-    /// When no reader waits for input that is there: frames.
+    /// When no reader waits for input that is there, and once in a turn: frames.
     AfterInput,
 }
 
@@ -41,6 +46,8 @@ struct Queue<T> {
     reader: Option<Waker>,
     /// The guest dropped its end, or the queue overflowed.
     closed: bool,
+    /// The turn in which events were last handed over.
+    given_in: Option<u64>,
 }
 
 /// The sending side that [`Streams`] keeps of every queue, whatever it carries.
@@ -72,6 +79,8 @@ struct Registry {
     /// Frame streams that were held back and want to look again.
     waiting: Vec<Waker>,
     open: usize,
+    /// The guest's turn, counted from 1. 0 where nobody tells of turns.
+    turn: u64,
 }
 
 impl Streams {
@@ -84,6 +93,21 @@ impl Streams {
         if !registry.waiting.iter().any(|known| known.will_wake(waker)) {
             registry.waiting.push(waker.clone());
         }
+    }
+
+    /// The guest begins a turn: what it does until it waits for something.
+    pub(crate) fn begin_turn(&self) {
+        let mut registry = lock(&self.0);
+        registry.turn = registry.turn.wrapping_add(1).max(1);
+    }
+
+    /// The guest waits.
+    pub(crate) fn end_turn(&self) {
+        self.release_held_back();
+    }
+
+    fn turn(&self) -> Option<u64> {
+        Some(lock(&self.0).turn).filter(|turn| *turn > 0)
     }
 
     fn release_held_back(&self) {
@@ -113,7 +137,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     /// Opens a stream that begins now.
     pub(crate) fn open(&mut self) -> Result<Producer<T>, OverLimit> {
         self.queues.retain(|queue| !lock(queue).closed);
-        let queue = Arc::new(Mutex::new(Queue { events: VecDeque::new(), reader: None, closed: false }));
+        let queue = Queue { events: VecDeque::new(), reader: None, closed: false, given_in: None };
+        let queue = Arc::new(Mutex::new(queue));
         {
             let mut registry = lock(&self.streams.0);
             if registry.open >= OPEN_STREAMS {
@@ -130,8 +155,9 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         Ok(Producer { queue, release: self.release, streams: self.streams.clone() })
     }
 
-    /// Reports an event. `replaces` tells whether it may take the place of the one that waits before it (older, newer): moves, sizes
-    /// and frames may, keys and buttons never. Returns how many streams were ended because their queue was full.
+    /// Reports an event. `replaces` tells whether it may take the place of an older one (older, newer): moves, sizes and frames may,
+    /// keys and buttons never. It takes that of the one that waits right before it, and in a queue that is full of any. Returns how many streams
+    /// were ended because their queue was full all the same.
     pub(crate) fn send(&mut self, event: &T, replaces: impl Fn(&T, &T) -> bool) -> usize {
         let mut overflowed = 0;
         self.queues.retain(|queue| {
@@ -139,14 +165,19 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
             if queue.closed {
                 return false;
             }
-            let full = queue.events.len() >= QUEUE_EVENTS;
             match queue.events.back_mut().filter(|last| replaces(last, event)) {
                 Some(last) => *last = event.clone(),
-                None if full => {
-                    queue.closed = true;
-                    overflowed += 1;
+                None => {
+                    if queue.events.len() >= QUEUE_EVENTS {
+                        drop_replaced(&mut queue.events, event, &replaces);
+                    }
+                    if queue.events.len() < QUEUE_EVENTS {
+                        queue.events.push_back(event.clone());
+                    } else {
+                        queue.closed = true;
+                        overflowed += 1;
+                    }
                 }
-                None => queue.events.push_back(event.clone()),
             }
             if let Some(reader) = &queue.reader {
                 reader.wake_by_ref();
@@ -155,6 +186,23 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         });
         overflowed
     }
+}
+
+/// Drops every event that a later one, `newest` at last, may replace.
+fn drop_replaced<T: Clone>(events: &mut VecDeque<T>, newest: &T, replaces: &impl Fn(&T, &T) -> bool) {
+    // What may replace others may replace its like, so only these few are compared with.
+    let mut latest = vec![newest.clone()];
+    let mut kept = VecDeque::new();
+    for event in events.drain(..).rev() {
+        if replaces(&event, &event) {
+            if latest.iter().any(|later| replaces(&event, later)) {
+                continue;
+            }
+            latest.push(event.clone());
+        }
+        kept.push_front(event);
+    }
+    *events = kept;
 }
 
 /// The producing end of a component-model stream, fed by a [`Topic`].
@@ -188,11 +236,17 @@ enum Step<T> {
 impl<T> Producer<T> {
     /// Answers a read of at most `room` events, or remembers who waits for it.
     fn read(&self, reader: &Waker, room: usize, finish: bool) -> Poll<Step<T>> {
-        let held_back = self.release == Release::AfterInput && self.streams.input_is_due();
+        let after_input = self.release == Release::AfterInput;
+        let input_is_due = after_input && self.streams.input_is_due();
+        let turn = self.streams.turn();
         let mut queue = lock(&self.queue);
+        let held_back = input_is_due || (after_input && turn.is_some() && queue.given_in == turn);
         if !queue.events.is_empty() && !held_back {
             queue.reader = None;
             let count = room.min(queue.events.len());
+            if count > 0 {
+                queue.given_in = turn;
+            }
             let events = queue.events.drain(..count).collect();
             drop(queue);
             if self.release == Release::Immediate {
@@ -240,6 +294,17 @@ impl<T: Clone + Send + Sync + 'static, D: 'static> StreamProducer<D> for Produce
                 Step::Cancelled => StreamResult::Cancelled,
             })
         })
+    }
+}
+
+#[cfg(test)]
+impl<T> Producer<T> {
+    /// The events that a reader with much room would be given now.
+    pub(crate) fn take_now(&self) -> Option<Vec<T>> {
+        match self.read(Waker::noop(), usize::MAX, false) {
+            Poll::Ready(Step::Events(events)) => Some(events),
+            _ => None,
+        }
     }
 }
 
@@ -310,6 +375,43 @@ mod tests {
         assert_eq!(ended, 1);
         assert_eq!(stream.read(Waker::noop(), usize::MAX, false), events(0..QUEUE_EVENTS));
         assert_eq!(read(&stream), Poll::Ready(Step::Ended));
+    }
+
+    #[test]
+    fn in_a_full_stream_moves_give_way_to_later_ones_and_keys_never() {
+        let mut input = Topic::input(&Streams::default());
+        let stream = input.open().unwrap();
+        let both_moves =
+            |older: &(&str, usize), newer: &(&str, usize)| older.0 == "move" && newer.0 == "move";
+        let half = QUEUE_EVENTS / 2;
+        for number in 0..half {
+            input.send(&("key", number), both_moves);
+            input.send(&("move", number), both_moves);
+        }
+        assert_eq!(input.send(&("key", half), both_moves), 0);
+        let kept = match stream.read(Waker::noop(), usize::MAX, false) {
+            Poll::Ready(Step::Events(kept)) => kept,
+            other => panic!("{other:?}"),
+        };
+        let keys = kept.iter().filter(|(kind, _)| *kind == "key").map(|(_, number)| *number);
+        assert!(keys.eq(0..=half), "a key is lost or out of order");
+        let moves: Vec<_> = kept.iter().filter(|(kind, _)| *kind == "move").collect();
+        assert_eq!(moves, [&("move", half - 1)]);
+    }
+
+    #[test]
+    fn a_scene_that_is_slower_than_its_ticks_waits_between_two_frames() {
+        let streams = Streams::default();
+        let mut frames = Topic::frames(&streams);
+        let stream = frames.open().unwrap();
+        streams.begin_turn();
+        frames.send(&1, |_, _| true);
+        assert_eq!(read(&stream), events([1]));
+        frames.send(&2, |_, _| true);
+        assert_eq!(read(&stream), Poll::Pending, "a second frame in one turn");
+        streams.end_turn();
+        streams.begin_turn();
+        assert_eq!(read(&stream), events([2]));
     }
 
     #[test]

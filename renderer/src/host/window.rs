@@ -2,10 +2,16 @@
 //!
 //! Owns its size, its event topics and what the current tick is. The worker's side reports input, sizes and ticks; the host
 //! functions open streams. It knows neither the broker nor how pictures are made.
+//!
+//! The size changes between the scene's turns and never within one: what a scene computes with, from one wait to the next, fits
+//! together.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use renderer_protocol::{FrameSize, InputEvent, PointerEvent};
@@ -19,8 +25,12 @@ use super::{
 };
 
 /// Input that waits for the next tick. The broker passes at most 1,000 events a second and viewer on, and ticks come many times a
-/// second while anybody watches, so no more than this waits unless ticks stop or hundreds of viewers press keys at once.
+/// second while anybody watches, so no more than this waits unless ticks stop or hundreds of viewers press keys at once. When it
+/// does, all of it is given to the scene at once, without a tick: nothing is lost here.
 const WAITING_INPUT_EVENTS: usize = 4096;
+
+/// Sizes that are remembered, the present one included. A scene learns of a size by an event, and may be some events behind.
+const RECENT_SIZES: usize = 8;
 
 /// What a picture belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,16 +49,21 @@ struct Shared {
     state: Mutex<State>,
     /// Streams that were ended because the scene did not read them.
     overflowed: AtomicU64,
-    /// Changes of keys and buttons that found no room to wait in.
-    lost_input: AtomicU64,
 }
 
 struct State {
     size: FrameSize,
+    /// The latest [`RECENT_SIZES`], the newest first.
+    recent_sizes: VecDeque<FrameSize>,
     tick: Tick,
     waiting: Vec<InputEvent>,
     waiting_sequence: u64,
+    /// For the next tick.
     waiting_size: Option<FrameSize>,
+    /// Of the last tick, which found the scene at work.
+    due_size: Option<FrameSize>,
+    in_turn: bool,
+    streams: Streams,
     topics: Topics,
 }
 
@@ -79,26 +94,31 @@ impl Window {
         };
         let state = State {
             size,
+            recent_sizes: VecDeque::from([size]),
             tick: Tick::default(),
             waiting: Vec::new(),
             waiting_sequence: 0,
             waiting_size: None,
+            due_size: None,
+            in_turn: false,
+            streams,
             topics,
         };
-        Self(Arc::new(Shared {
-            state: Mutex::new(state),
-            overflowed: AtomicU64::new(0),
-            lost_input: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Shared { state: Mutex::new(state), overflowed: AtomicU64::new(0) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The size that pictures have from the current tick on.
+    /// The size that pictures have now.
     pub fn size(&self) -> FrameSize {
         self.state().size
+    }
+
+    /// The sizes that pictures had lately, the newest first; the one of now is the first of them.
+    pub fn recent_sizes(&self) -> Vec<FrameSize> {
+        self.state().recent_sizes.iter().copied().collect()
     }
 
     /// The tick that is being drawn.
@@ -106,22 +126,18 @@ impl Window {
         self.state().tick
     }
 
-    /// Keeps input for the next tick. Beyond [`WAITING_INPUT_EVENTS`] moves give way; where none is left, the new event is lost and
-    /// [counted](Self::take_lost_input).
+    /// Keeps input for the next tick; [`WAITING_INPUT_EVENTS`] tells what becomes of more.
     pub fn push_input(&self, sequence: u64, events: Vec<InputEvent>) {
         let mut state = self.state();
         state.waiting_sequence = state.waiting_sequence.max(sequence);
+        let mut overflowed = 0;
         for event in events {
             if state.waiting.len() >= WAITING_INPUT_EVENTS {
-                let is_move = |waiting: &InputEvent| matches!(waiting, InputEvent::PointerMove(_));
-                let Some(oldest_move) = state.waiting.iter().position(is_move) else {
-                    self.0.lost_input.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                };
-                state.waiting.remove(oldest_move);
+                overflowed += state.report_waiting();
             }
             state.waiting.push(event);
         }
+        self.count_overflowed(overflowed);
     }
 
     /// Changes the size at the next tick.
@@ -129,23 +145,44 @@ impl Window {
         self.state().waiting_size = Some(size);
     }
 
-    /// Begins a tick: the new size, then the input since the last one, then the frame event reach the scene.
+    /// Begins a tick: the new size, then the input since the last one, then the frame event reach the scene. The size of a tick that
+    /// finds the scene at work waits for the [end of its turn](Self::end_turn).
     pub fn tick(&self, now_us: u64) {
         let mut state = self.state();
         let state = &mut *state;
         state.tick = Tick { started_us: now_us, input_sequence: state.waiting_sequence };
         let mut overflowed = 0;
-        if let Some(size) = state.waiting_size.take().filter(|size| *size != state.size) {
-            state.size = size;
-            let event = gfx::ResizeEvent { width: size.width(), height: size.height() };
-            overflowed += state.topics.resizes.send(&event, |_, _| true);
+        if let Some(size) = state.waiting_size.take() {
+            state.due_size = Some(size);
         }
-        for event in state.waiting.drain(..) {
-            overflowed += state.topics.report(&event, state.size);
+        if !state.in_turn {
+            overflowed += state.take_size();
         }
+        overflowed += state.report_waiting();
         overflowed += state.topics.frames.send(&gfx::FrameEvent { nothing: true }, |_, _| true);
-        if overflowed > 0 {
-            self.0.overflowed.fetch_add(overflowed as u64, Ordering::Relaxed);
+        self.count_overflowed(overflowed);
+    }
+
+    /// The scene runs, from here until it waits for something. Saying so again within a turn changes nothing.
+    pub(crate) fn begin_turn(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.in_turn, true) {
+            state.streams.begin_turn();
+        }
+    }
+
+    /// The scene waits for something.
+    pub(crate) fn end_turn(&self) {
+        let mut state = self.state();
+        state.in_turn = false;
+        let overflowed = state.take_size();
+        state.streams.end_turn();
+        self.count_overflowed(overflowed);
+    }
+
+    fn count_overflowed(&self, streams: usize) {
+        if streams > 0 {
+            self.0.overflowed.fetch_add(streams as u64, Ordering::Relaxed);
         }
     }
 
@@ -154,16 +191,29 @@ impl Window {
         self.0.overflowed.swap(0, Ordering::Relaxed)
     }
 
-    /// How many events were lost since the last call because too many waited for a tick.
-    pub fn take_lost_input(&self) -> u64 {
-        self.0.lost_input.swap(0, Ordering::Relaxed)
-    }
-
     pub(crate) fn open<T: Clone + Send + Sync + 'static>(
         &self,
         topic: impl FnOnce(&mut Topics) -> &mut Topic<T>,
     ) -> Result<Producer<T>, OverLimit> {
         topic(&mut self.state().topics).open()
+    }
+}
+
+impl State {
+    /// Gives the scene the input that waits; returns the number of overflowed streams.
+    fn report_waiting(&mut self) -> usize {
+        let Self { waiting, topics, size, .. } = self;
+        waiting.drain(..).map(|event| topics.report(&event, *size)).sum()
+    }
+
+    /// Takes the size that is due; returns the number of overflowed streams.
+    fn take_size(&mut self) -> usize {
+        let Some(size) = self.due_size.take().filter(|size| *size != self.size) else { return 0 };
+        self.size = size;
+        self.recent_sizes.push_front(size);
+        self.recent_sizes.truncate(RECENT_SIZES);
+        let event = gfx::ResizeEvent { width: size.width(), height: size.height() };
+        self.topics.resizes.send(&event, |_, _| true)
     }
 }
 
@@ -201,18 +251,80 @@ fn surface_key(key: &renderer_protocol::KeyEvent) -> gfx::KeyEvent {
 
 #[cfg(test)]
 mod tests {
+    use renderer_protocol::{KeyEvent, Modifiers, ViewerId};
+
     use super::*;
 
+    fn size(width: u32, height: u32) -> FrameSize {
+        FrameSize::new(width, height).unwrap()
+    }
+
+    fn press(number: usize) -> InputEvent {
+        InputEvent::KeyDown(KeyEvent {
+            viewer: ViewerId(1),
+            code: "KeyA".to_owned(),
+            text: Some(number.to_string()),
+            repeat: false,
+            modifiers: Modifiers::default(),
+        })
+    }
+
+    fn texts(presses: Vec<gfx::KeyEvent>) -> Vec<String> {
+        presses.into_iter().filter_map(|press| press.text).collect()
+    }
+
     #[test]
-    fn input_that_finds_no_room_to_wait_in_is_counted() {
-        let window = Window::new(FrameSize::new(64, 64).unwrap());
-        let focus = InputEvent::Focus { viewer: renderer_protocol::ViewerId(1), focused: true };
-        window.push_input(1, vec![focus.clone(); WAITING_INPUT_EVENTS]);
-        assert_eq!(window.take_lost_input(), 0);
-        window.push_input(2, vec![focus.clone(); 3]);
-        assert_eq!(window.take_lost_input(), 3);
+    fn keys_that_find_no_room_to_wait_for_a_tick_in_reach_the_scene_before_it() {
+        let window = Window::new(size(64, 64));
+        let keys = window.open(|topics| &mut topics.key_downs).unwrap();
+        for first in (0..WAITING_INPUT_EVENTS).step_by(256) {
+            window.push_input(1, (first..first + 256).map(press).collect());
+        }
+        assert!(keys.take_now().is_none(), "before the tick");
+        window.push_input(2, vec![press(WAITING_INPUT_EVENTS)]);
+        let mut pressed = texts(keys.take_now().unwrap());
         window.tick(0);
-        window.push_input(3, vec![focus]);
-        assert_eq!(window.take_lost_input(), 0);
+        pressed.extend(texts(keys.take_now().unwrap()));
+        assert_eq!(pressed, (0..=WAITING_INPUT_EVENTS).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(window.take_overflowed_streams(), 0);
+    }
+
+    #[test]
+    fn a_size_waits_until_the_scene_has_done_its_turn() {
+        let window = Window::new(size(64, 64));
+        let resizes = window.open(|topics| &mut topics.resizes).unwrap();
+        window.begin_turn();
+        window.resize(size(128, 96));
+        window.tick(0);
+        assert_eq!(window.size(), size(64, 64), "within a turn");
+        assert!(resizes.take_now().is_none(), "within a turn");
+        window.end_turn();
+        assert_eq!(window.size(), size(128, 96));
+        let events = resizes.take_now().unwrap();
+        assert!(matches!(events.as_slice(), [gfx::ResizeEvent { width: 128, height: 96 }]), "{events:?}");
+        window.resize(size(32, 32));
+        assert_eq!(window.size(), size(128, 96), "before the tick");
+        window.tick(0);
+        assert_eq!(window.size(), size(32, 32), "while the scene waits");
+        assert_eq!(window.recent_sizes(), [size(32, 32), size(128, 96), size(64, 64)]);
+    }
+
+    #[test]
+    fn the_size_that_the_window_has_is_no_event() {
+        let window = Window::new(size(64, 64));
+        let resizes = window.open(|topics| &mut topics.resizes).unwrap();
+        window.resize(size(64, 64));
+        window.tick(0);
+        assert!(resizes.take_now().is_none());
+    }
+
+    #[test]
+    fn the_sizes_that_are_remembered_are_bounded() {
+        let window = Window::new(size(64, 64));
+        for width in 0..100 {
+            window.resize(size(16 + 2 * width, 16));
+            window.tick(0);
+        }
+        assert_eq!(window.recent_sizes().len(), RECENT_SIZES);
     }
 }

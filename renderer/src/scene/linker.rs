@@ -9,6 +9,7 @@ use crate::host;
 pub(crate) const OFFERED: &[&str] = &[
     "wasi:webgpu@0.3.0-rc.2",
     "wasi-gfx:surface@0.2.0",
+    "wasi-gfx:frame-buffer@0.2.0",
     "scenecast:scene@0.1.0",
     "wasi:io of 0.2",
     "wasi:cli, wasi:clocks, wasi:filesystem, wasi:random and wasi:sockets of 0.2 and 0.3 (released versions)",
@@ -19,8 +20,11 @@ const INTERFACES: &[&str] = &[
     "wasi:webgpu/webgpu@0.3.0-rc.2",
     "wasi-gfx:surface/surface@0.2.0",
     "wasi-gfx:surface/surface-webgpu@0.2.0",
+    "wasi-gfx:surface/surface-frame-buffer@0.2.0",
+    "wasi-gfx:frame-buffer/frame-buffer@0.2.0",
     "scenecast:scene/input@0.1.0",
     "scenecast:scene/log@0.1.0",
+    "scenecast:scene/webgpu-objects@0.1.0",
 ];
 
 /// The interfaces of WASI 0.2 that are offered, in whatever patch version: the stable ones of `wasi:cli/imports`.

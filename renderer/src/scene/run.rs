@@ -15,6 +15,7 @@ use super::{
     linker::linker,
     store::{EPOCH_MS, Progress, SceneContext, SceneState, end},
 };
+use crate::host::surface::Turns;
 
 /// A loaded scene, ready to be run once.
 pub struct Scene {
@@ -72,7 +73,8 @@ impl Run {
     pub async fn run(self, started: impl FnOnce()) -> EndReason {
         let Self { mut store, scene, progress } = self;
         // A component may bring start functions, which compute like any other of its code.
-        let func = match in_turns(&progress, instantiate(&mut store, &scene)).await {
+        let turns = store.data().turns();
+        let func = match in_turns(&progress, &turns, instantiate(&mut store, &scene)).await {
             Ok(func) => func,
             Err(error) => return unrunnable(&error),
         };
@@ -81,7 +83,7 @@ impl Run {
             EntryFunc::Start(func) => func.call_concurrent(accessor, ()).await.map(|()| Ok(())),
             EntryFunc::Run(func) => func.call_concurrent(accessor, ()).await.map(|(result,)| result),
         });
-        match in_turns(&progress, call).await.and_then(|ended| ended) {
+        match in_turns(&progress, &turns, call).await.and_then(|ended| ended) {
             Ok(Ok(())) => EndReason::Finished,
             Ok(Err(())) => EndReason::Scene(SceneFault::ReturnedError),
             Err(error) => end(&error),
@@ -89,12 +91,17 @@ impl Run {
     }
 }
 
-/// Runs guest code so that others see its turns: only a turn gets epochs, and only epochs end a guest that computes forever.
-async fn in_turns<F: Future>(progress: &Progress, guest: F) -> F::Output {
+/// Runs guest code so that others see its turns. To those who watch, each poll is a turn: only a turn gets epochs, and only epochs
+/// end a guest that computes forever. To the window, one lasts until the guest waits, however often an epoch interrupts it.
+async fn in_turns<F: Future>(progress: &Progress, turns: &Turns, guest: F) -> F::Output {
     let mut guest = pin!(guest);
     poll_fn(|context| {
+        turns.begin();
         progress.begin_turn();
         let polled = guest.as_mut().poll(context);
+        if progress.is_waiting() {
+            turns.end();
+        }
         progress.end_turn();
         polled
     })

@@ -18,7 +18,7 @@ use crate::{
     host::{
         self, OverLimit, Window,
         scene::SceneView,
-        surface::{SurfaceCtx, SurfaceCtxView, SurfaceView},
+        surface::{SurfaceCtx, SurfaceCtxView, SurfaceView, Turns},
         wasi::{ClocksCtxView, ClocksView, LogSink},
         webgpu::{WebGpuCtx, WebGpuCtxView, WebGpuView},
     },
@@ -80,6 +80,11 @@ impl Progress {
     pub(crate) fn begin_turn(&self) {
         self.0.turns.fetch_add(1, Ordering::Relaxed);
         self.0.in_turn.store(true, Ordering::Release);
+    }
+
+    /// Whether the guest waits for something, at the end of a turn. It goes on by itself after an epoch.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.0.interrupted.load(Ordering::Relaxed)
     }
 
     /// The turn is over.
@@ -146,6 +151,11 @@ impl SceneState {
             }
         });
         store
+    }
+
+    /// To be told of the scene's turns.
+    pub(crate) fn turns(&self) -> Turns {
+        self.surface.turns()
     }
 }
 

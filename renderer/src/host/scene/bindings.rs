@@ -6,9 +6,11 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
     imports: {
         "scenecast:scene/input.events": store | trappable,
+        "scenecast:scene/webgpu-objects.on-uncaptured-error-event": store | trappable,
         default: trappable,
     },
     with: {
+        "wasi:webgpu/webgpu": crate::host::webgpu::bindings::wasi::webgpu::webgpu,
         "wasi-gfx:surface/surface": crate::host::surface::bindings::wasi_gfx::surface::surface,
     },
 });

@@ -3,15 +3,21 @@
 pub(crate) mod bindings;
 mod input;
 mod log;
+mod webgpu_objects;
 
 use wasmtime::component::{HasData, Linker};
 
-use super::{wasi::LogSink, window::Window};
+use super::{
+    surface::{SurfaceCtxView, SurfaceView},
+    wasi::LogSink,
+    webgpu::WebGpuView,
+    window::Window,
+};
 
 pub(crate) use input::{event, replaces};
 
 /// Store data that has what the package's interfaces reach.
-pub trait SceneView: Send {
+pub trait SceneView: SurfaceView + WebGpuView {
     /// The session's window.
     fn window(&mut self) -> &mut Window;
 
@@ -33,10 +39,18 @@ impl HasData for SceneLog {
     type Data<'a> = &'a LogSink;
 }
 
+/// The marker that joins `webgpu-objects` to [`SceneView`].
+pub struct WebGpuObjects;
+
+impl HasData for WebGpuObjects {
+    type Data<'a> = SurfaceCtxView<'a>;
+}
+
 /// Offers `scenecast:scene`.
 pub fn add_to_linker<T: SceneView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use bindings::scenecast::scene;
 
     scene::input::add_to_linker::<T, SceneInput>(linker, T::window)?;
-    scene::log::add_to_linker::<T, SceneLog>(linker, T::log)
+    scene::log::add_to_linker::<T, SceneLog>(linker, T::log)?;
+    scene::webgpu_objects::add_to_linker::<T, WebGpuObjects>(linker, T::surface)
 }

@@ -1,4 +1,4 @@
-//! The generated side of `wasi-gfx:surface` with its WebGPU part.
+//! The generated side of `wasi-gfx:surface` with its WebGPU part; [`frame_buffer`] has its other part.
 
 wasmtime::component::bindgen!({
     path: "../wit",
@@ -20,3 +20,18 @@ wasmtime::component::bindgen!({
         "wasi-gfx:surface/surface-webgpu.context": super::Context,
     },
 });
+
+/// The generated side of `wasi-gfx:frame-buffer`, and of the surface for it.
+pub(crate) mod frame_buffer {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "wasi-gfx:surface/frame-buffer-imports",
+        require_store_data_send: true,
+        imports: { default: trappable },
+        with: {
+            "wasi-gfx:surface/surface": super::wasi_gfx::surface::surface,
+            "wasi-gfx:surface/surface-frame-buffer.context": crate::host::surface::FrameBufferContext,
+            "wasi-gfx:frame-buffer/frame-buffer.buffer": crate::host::surface::Buffer,
+        },
+    });
+}

@@ -1,39 +1,77 @@
-//! `wasi-gfx:surface`: the conventions that components use for "a window", on an offscreen texture.
+//! `wasi-gfx:surface`: the conventions that components use for "a window", on an offscreen texture; and the same window as a canvas
+//! of WebGPU.
 //!
-//! Owns the surface resource and its context: configuration, the current texture, `present`. Events are [`super::window`]'s, pixels
+//! Owns the surface resource, the ways to draw to it (a file each), and what is shown of them when. Events are [`super::window`]'s, pixels
 //! go to a [`Presenter`](crate::frame::Presenter). There is one window a session, so every surface that a scene makes is that window; its size is the
 //! viewers' to choose, and the sizes that a scene wishes for are not followed.
 
 pub(crate) mod bindings;
+mod canvas;
+mod frame_buffer;
+mod screen;
 mod swapchain;
+mod webgpu_context;
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use renderer_protocol::FrameSize;
 use wasmtime::component::{Access, HasData, Linker, Resource, ResourceTable, StreamReader};
 
+pub use self::canvas::Turns;
+pub use self::frame_buffer::{Buffer, Context as FrameBufferContext, WrongLength};
+pub use self::webgpu_context::Context;
+use self::{
+    bindings::{
+        frame_buffer::wasi_gfx::{
+            frame_buffer::frame_buffer as frame_buffers, surface::surface_frame_buffer,
+        },
+        wasi_gfx::surface::{surface, surface_webgpu},
+    },
+    canvas::WindowCanvas,
+    screen::Screen,
+};
 use super::{
     events::Topic,
-    webgpu::{ErrorKind, Texture},
+    webgpu::CanvasContext,
     window::{Topics, Window},
 };
-use crate::frame::{FrameClock, PresentInfo, Presenter};
-use bindings::wasi_gfx::surface::{surface, surface_webgpu};
-use swapchain::Swapchain;
+use crate::frame::{FrameClock, Presenter};
 
 /// What the interface keeps for a session.
 pub struct SurfaceCtx {
     window: Window,
-    presenter: Presenter,
-    clock: FrameClock,
+    screen: Screen,
+    canvas: Arc<WindowCanvas>,
+    /// The picture of the frame buffers.
+    drawing: Option<frame_buffer::Drawing>,
+    /// Counts the contexts for WebGPU.
+    contexts: Arc<()>,
 }
 
 impl SurfaceCtx {
     /// What is drawn in the window goes to the presenter.
     pub fn new(window: Window, presenter: Presenter, clock: FrameClock) -> Self {
-        Self { window, presenter, clock }
+        let screen = Screen::new(presenter, clock);
+        let canvas = WindowCanvas::new(window.clone(), screen.clone());
+        Self { window, screen, canvas, drawing: None, contexts: Arc::default() }
     }
 
     /// The session's window.
     pub fn window(&mut self) -> &mut Window {
         &mut self.window
+    }
+
+    /// The window's context as a canvas; all are one.
+    pub fn canvas_context(&self) -> CanvasContext {
+        CanvasContext::new(self.canvas.clone())
+    }
+
+    /// To be told of the scene's turns.
+    pub fn turns(&self) -> Turns {
+        Turns::new(self.window.clone(), Arc::clone(&self.canvas))
     }
 }
 
@@ -58,26 +96,27 @@ impl HasData for HasSurface {
     type Data<'a> = SurfaceCtxView<'a>;
 }
 
-/// Offers `wasi-gfx:surface/surface` and `surface-webgpu`.
+/// Offers `wasi-gfx:surface` and `wasi-gfx:frame-buffer`.
 pub fn add_to_linker<T: SurfaceView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     surface::add_to_linker::<T, HasSurface>(linker, T::surface)?;
-    surface_webgpu::add_to_linker::<T, HasSurface>(linker, T::surface)
+    surface_webgpu::add_to_linker::<T, HasSurface>(linker, T::surface)?;
+    surface_frame_buffer::add_to_linker::<T, HasSurface>(linker, T::surface)?;
+    frame_buffers::add_to_linker::<T, HasSurface>(linker, T::surface)
 }
 
 /// A `surface` resource: the session's window.
-pub struct Surface;
-
-/// A `surface-webgpu.context` resource.
-#[derive(Default)]
-pub struct Context {
-    configured: Option<Swapchain>,
+pub struct Surface {
+    /// The size that the scene asked for, if a picture can have it.
+    wish: Option<FrameSize>,
 }
 
 impl surface::Host for SurfaceCtxView<'_> {}
 
 impl surface::HostSurface for SurfaceCtxView<'_> {
-    fn new(&mut self, _wish: surface::CreateDesc) -> wasmtime::Result<Resource<Surface>> {
-        Ok(self.table.push(Surface)?)
+    /// The size is a wish; [`frame_buffer`] says what it is good for.
+    fn new(&mut self, wish: surface::CreateDesc) -> wasmtime::Result<Resource<Surface>> {
+        let wish = wish.width.zip(wish.height).and_then(|(width, height)| FrameSize::new(width, height).ok());
+        Ok(self.table.push(Surface { wish })?)
     }
 
     fn height(&mut self, _surface: Resource<Surface>) -> wasmtime::Result<u32> {
@@ -88,6 +127,7 @@ impl surface::HostSurface for SurfaceCtxView<'_> {
         Ok(self.ctx.window.size().width())
     }
 
+    /// A wish that is not followed, so no `on-resize` tells of it: the viewers choose the size.
     fn request_set_size(
         &mut self,
         _surface: Resource<Surface>,
@@ -165,76 +205,3 @@ impl<T: 'static> surface::HostSurfaceWithStore<T> for HasSurface {
         open(host, |topics| &mut topics.key_downs)
     }
 }
-
-impl surface_webgpu::Host for SurfaceCtxView<'_> {}
-
-impl surface_webgpu::HostContext for SurfaceCtxView<'_> {
-    fn new(&mut self, _surface: Resource<Surface>) -> wasmtime::Result<Resource<Context>> {
-        Ok(self.table.push(Context::default())?)
-    }
-
-    /// `GPUCanvasContext.configure`, <https://www.w3.org/TR/webgpu/#dom-gpucanvascontext-configure>.
-    fn configure(
-        &mut self,
-        context: Resource<Context>,
-        configuration: surface_webgpu::ContextConfiguration,
-    ) -> wasmtime::Result<()> {
-        let device = self.table.get(&configuration.device)?.clone();
-        let swapchain = Swapchain::new(&device, &configuration, self.ctx.presenter.is_cpu());
-        self.table.get_mut(&context)?.configured = swapchain;
-        Ok(())
-    }
-
-    fn unconfigure(&mut self, context: Resource<Context>) -> wasmtime::Result<()> {
-        self.table.get_mut(&context)?.configured = None;
-        Ok(())
-    }
-
-    /// The texture that the next `present` shows; the same one until then. Its size is the window's when it was first asked for.
-    fn get_current_texture(&mut self, context: Resource<Context>) -> wasmtime::Result<Resource<Texture>> {
-        // In this order: a tick that begins in between makes the picture acknowledge too little, and never too much.
-        let tick = self.ctx.window.current_tick();
-        let size = self.ctx.window.size();
-        let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else {
-            // The IDL throws an InvalidStateError here, and the interface has no result to carry it.
-            return Err(NotConfigured.into());
-        };
-        let texture = swapchain.current_texture(size, tick).ok_or(NotConfigured)?;
-        Ok(self.table.push(texture)?)
-    }
-
-    fn present(&mut self, context: Resource<Context>) -> wasmtime::Result<()> {
-        let Some(swapchain) = &mut self.table.get_mut(&context)?.configured else {
-            return Err(NotConfigured.into());
-        };
-        let Some((texture, tick)) = swapchain.take_current() else { return Ok(()) };
-        let device = swapchain.device();
-        if device.is_lost() {
-            return Ok(());
-        }
-        let pts_us = self.ctx.clock.now_us();
-        let info = PresentInfo {
-            pts_us,
-            input_sequence: tick.input_sequence,
-            scene_us: u32::try_from(pts_us.saturating_sub(tick.started_us)).unwrap_or(u32::MAX),
-        };
-        if let Err(error) = self.ctx.presenter.present(device.wgpu(), device.queue(), &texture, info) {
-            device.report(
-                ErrorKind::Validation,
-                format!("the surface's texture could not be presented: {error}"),
-            );
-        }
-        swapchain.recycle(texture);
-        Ok(())
-    }
-
-    fn drop(&mut self, context: Resource<Context>) -> wasmtime::Result<()> {
-        self.table.delete(context)?;
-        Ok(())
-    }
-}
-
-/// A context was used before `configure`.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the surface's context is not configured: call `configure` first")]
-struct NotConfigured;

@@ -5,12 +5,11 @@
 
 use renderer_protocol::FrameSize;
 
-use super::bindings::wasi_gfx::surface::surface_webgpu::ContextConfiguration;
 use crate::{
     frame::Capture,
     host::{
         Tick,
-        webgpu::{Device, ErrorKind, Texture, bindings::wasi::webgpu::webgpu},
+        webgpu::{CanvasConfiguration, Device, Texture},
     },
 };
 
@@ -18,10 +17,8 @@ use crate::{
 const RING_TEXTURES: usize = 2;
 
 pub(super) struct Swapchain {
-    device: Device,
-    format: wgpu::TextureFormat,
-    usage: wgpu::TextureUsages,
-    view_formats: Vec<wgpu::TextureFormat>,
+    configuration: CanvasConfiguration,
+    is_cpu: bool,
     /// All of one size; a new size begins a new ring.
     idle: Vec<wgpu::Texture>,
     current: Option<Current>,
@@ -31,40 +28,22 @@ pub(super) struct Swapchain {
 struct Current {
     wgpu: wgpu::Texture,
     scene: Texture,
+    size: FrameSize,
     /// The tick that it was first asked for in. Another may begin before it is presented, of which the scene has seen nothing.
     tick: Tick,
 }
 
 impl Swapchain {
-    /// Checks a configuration. A wrong one is a validation error of its device, and leaves the context unconfigured:
-    /// <https://www.w3.org/TR/webgpu/#dom-gpucanvascontext-configure>.
-    pub(super) fn new(device: &Device, configuration: &ContextConfiguration, is_cpu: bool) -> Option<Self> {
-        use webgpu::GpuTextureFormat as Format;
-        if !matches!(configuration.format, Format::Bgra8unorm | Format::Rgba8unorm | Format::Rgba16float) {
-            device.report(ErrorKind::Validation, format!(
-                "a context cannot be configured with the format {:?}: bgra8unorm, rgba8unorm and rgba16float are supported",
-                configuration.format
-            ));
-            return None;
-        }
-        let format: wgpu::TextureFormat = configuration.format.into();
-        let mut view_formats: Vec<wgpu::TextureFormat> =
-            configuration.view_formats.iter().flatten().copied().map(Into::into).collect();
-        let compatible =
-            |view: &wgpu::TextureFormat| view.remove_srgb_suffix() == format.remove_srgb_suffix();
-        if let Some(view) = view_formats.iter().find(|view| !compatible(view)) {
-            device
-                .report(ErrorKind::Validation, format!("{view:?} is no view format of a {format:?} context"));
-            return None;
-        }
-        view_formats.extend(Capture::view_formats(is_cpu, format));
-        let usage = configuration.usage.unwrap_or(webgpu::GpuTextureUsage::RENDER_ATTACHMENT);
-        let usage = wgpu::TextureUsages::from(usage) | Capture::texture_usages(is_cpu, format);
-        Some(Self { device: device.clone(), format, usage, view_formats, idle: Vec::new(), current: None })
+    pub(super) fn new(configuration: CanvasConfiguration, is_cpu: bool) -> Self {
+        Self { configuration, is_cpu, idle: Vec::new(), current: None }
+    }
+
+    pub(super) fn configuration(&self) -> &CanvasConfiguration {
+        &self.configuration
     }
 
     pub(super) fn device(&self) -> &Device {
-        &self.device
+        self.configuration.device()
     }
 
     /// The texture to draw into, of this size and for this tick unless one is being drawn already. `None` only for a format that the standard does not
@@ -73,44 +52,77 @@ impl Swapchain {
         if let Some(current) = &self.current {
             return Some(current.scene.clone());
         }
-        self.idle.retain(|texture| (texture.width(), texture.height()) == size.into());
-        let wgpu = self.idle.pop().unwrap_or_else(|| {
-            self.device.wgpu().create_texture(&wgpu::TextureDescriptor {
-                label: Some("surface"),
-                size: wgpu::Extent3d { width: size.width(), height: size.height(), depth_or_array_layers: 1 },
-                mip_level_count: 1,
-                sample_count: 1,
-                dimension: wgpu::TextureDimension::D2,
-                format: self.format,
-                usage: self.usage,
-                view_formats: &self.view_formats,
-            })
-        });
-        let scene = Texture::from_surface(&self.device, wgpu.clone(), "surface")?;
-        self.current = Some(Current { wgpu, scene: scene.clone(), tick });
+        self.keep_idle(size);
+        let wgpu = self.idle.pop().unwrap_or_else(|| self.create(size));
+        let scene = Texture::from_surface(self.device(), wgpu.clone(), self.configuration.usage())?;
+        self.current = Some(Current { wgpu, scene: scene.clone(), size, tick });
         Some(scene)
+    }
+
+    /// A texture that can be captured, beside what the scene does with it. One of a configuration that no texture can have is invalid, and
+    /// an error each time: <https://www.w3.org/TR/webgpu/#dom-gpucanvascontext-getcurrenttexture>.
+    fn create(&self, size: FrameSize) -> wgpu::Texture {
+        let extent = wgpu::Extent3d { width: size.width(), height: size.height(), depth_or_array_layers: 1 };
+        let mut view_formats = self.configuration.view_formats();
+        let format = self.configuration.descriptor(extent, &[]).format;
+        if self.configuration.is_valid() {
+            view_formats.extend(Capture::view_formats(self.is_cpu, format));
+        }
+        let mut descriptor = self.configuration.descriptor(extent, &view_formats);
+        if self.configuration.is_valid() {
+            descriptor.usage |= Capture::texture_usages(self.is_cpu, format);
+        }
+        self.device().wgpu().create_texture(&descriptor)
+    }
+
+    /// Keeps the idle textures of this size. The others are destroyed, because the scene may hold handles of them for ever.
+    fn keep_idle(&mut self, size: FrameSize) {
+        self.idle.retain(|texture| {
+            let fits = (texture.width(), texture.height()) == size.into();
+            if !fits {
+                texture.destroy();
+            }
+            fits
+        });
+    }
+
+    /// Whether work that draws to the current texture was submitted.
+    pub(super) fn is_drawn(&self) -> bool {
+        let life = self.current.as_ref().and_then(|current| current.scene.surface_life());
+        life.is_some_and(|life| life.is_submitted())
+    }
+
+    /// The size of the current texture.
+    pub(super) fn current_size(&self) -> Option<FrameSize> {
+        self.current.as_ref().map(|current| current.size)
     }
 
     /// Ends the current texture, which belongs to this tick: from here on the scene cannot use it. `None` when there is none, or the scene destroyed it.
     pub(super) fn take_current(&mut self) -> Option<(wgpu::Texture, Tick)> {
-        let Current { wgpu, scene, tick } = self.current.take()?;
+        let Current { wgpu, scene, tick, .. } = self.current.take()?;
         let life = scene.surface_life()?;
-        let destroyed = life.is_expired();
+        if life.is_expired() {
+            wgpu.destroy();
+            return None;
+        }
         life.expire();
-        (!destroyed).then_some((wgpu, tick))
+        Some((wgpu, tick))
     }
 
     /// Puts a texture back into the ring. A later frame must show nothing of this one: an empty pass that discards its result tells
     /// wgpu so, which then clears the texture only if the scene loads it instead of clearing it itself.
     pub(super) fn recycle(&mut self, texture: wgpu::Texture) {
         if self.idle.len() >= RING_TEXTURES
+            || !self.configuration.is_valid()
             || !texture.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT)
         {
+            // wgpu frees it when the work that was submitted is done with it.
+            texture.destroy();
             return;
         }
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder =
-            self.device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            self.device().wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
                 view: &view,
@@ -120,15 +132,22 @@ impl Swapchain {
             })],
             ..Default::default()
         });
-        self.device.queue().submit([encoder.finish()]);
+        self.device().queue().submit([encoder.finish()]);
         self.idle.push(texture);
+    }
+
+    /// Gives the current texture up, unseen: <https://www.w3.org/TR/webgpu/#abstract-opdef-expire-the-current-texture>.
+    pub(super) fn discard_current(&mut self) {
+        if let Some((texture, _)) = self.take_current() {
+            texture.destroy();
+        }
     }
 }
 
 impl Drop for Swapchain {
-    /// A context that is configured again, or no longer, gives up its current texture:
-    /// <https://www.w3.org/TR/webgpu/#abstract-opdef-expire-the-current-texture>.
+    /// A context that is configured again, or no longer, gives up its textures.
     fn drop(&mut self) {
-        self.take_current();
+        self.discard_current();
+        self.idle.iter().for_each(wgpu::Texture::destroy);
     }
 }

@@ -8,6 +8,7 @@ use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::labels;
+use super::textures::SurfaceTextureLife;
 
 /// `gpu-bind-group-layout`
 pub struct BindGroupLayout {
@@ -18,6 +19,8 @@ pub struct BindGroupLayout {
 /// `gpu-bind-group`
 pub struct BindGroup {
     pub(super) wgpu: wgpu::BindGroup,
+    /// Of the textures of surfaces that are in it.
+    pub(super) lives: Vec<SurfaceTextureLife>,
     label: String,
 }
 
@@ -164,10 +167,15 @@ impl WebGpuCtxView<'_> {
         let label = labels::of(descriptor.label);
         // A texture stands for its default view, which has to live until the group is made.
         let mut views = Vec::new();
+        let mut lives = Vec::new();
         for entry in &descriptor.entries {
             if let wit::GpuBindingResource::GpuTexture(texture) = &entry.resource {
                 let texture = self.table.get(texture)?;
-                views.push(texture.wgpu.create_view(&wgpu::TextureViewDescriptor::default()));
+                views.push(texture.default_view());
+                lives.extend(texture.life.clone());
+            }
+            if let wit::GpuBindingResource::GpuTextureView(view) = &entry.resource {
+                lives.extend(self.table.get(view)?.life.clone());
             }
         }
         let mut views = views.iter();
@@ -219,7 +227,7 @@ impl WebGpuCtxView<'_> {
                 device.make_invalid(message, |device| create(device, &entries))
             }
         };
-        Ok(self.table.push(BindGroup { wgpu, label })?)
+        Ok(self.table.push(BindGroup { wgpu, lives, label })?)
     }
 }
 

@@ -16,6 +16,7 @@ use super::errors::{ErrorKind, GpuError};
 use super::labels;
 use super::pipelines::RenderPipeline;
 use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, RANGE_OUTSIDE, immediates, span};
+use super::textures::SurfaceTextureLife;
 use crate::host::OverLimit;
 
 /// Commands of one bundle: at some five for each drawn thing, 50,000 things.
@@ -40,6 +41,8 @@ pub struct RenderBundleEncoder {
 pub struct RenderBundle {
     /// `None` if it is invalid.
     pub(super) wgpu: Option<wgpu::RenderBundle>,
+    /// Of the textures of surfaces that its bind groups have.
+    pub(super) lives: Vec<SurfaceTextureLife>,
     label: String,
 }
 
@@ -54,6 +57,7 @@ struct Layout {
 #[derive(Default)]
 struct Recorded {
     commands: Vec<Command>,
+    lives: Vec<SurfaceTextureLife>,
     debug_groups: usize,
     /// The first error; it is reported by `finish`.
     error: Option<String>,
@@ -196,6 +200,24 @@ impl RenderBundleEncoder {
         Ok(())
     }
 
+    fn record_bind_group(
+        &mut self,
+        index: u32,
+        group: Option<wgpu::BindGroup>,
+        offsets: Vec<u32>,
+        lives: Vec<SurfaceTextureLife>,
+    ) -> wasmtime::Result<()> {
+        self.record(Command::SetBindGroup(index, group, offsets))?;
+        if let Some(recorded) = &mut self.recorded {
+            for life in lives {
+                if !recorded.lives.iter().any(|known| known.is_same(&life)) {
+                    recorded.lives.push(life);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn record_or_fail(&mut self, command: Option<Command>, message: &str) -> wasmtime::Result<()> {
         if let Some(command) = command {
             self.record(command)
@@ -211,7 +233,9 @@ impl RenderBundleEncoder {
             self.device.report(error.kind, error.message);
             None
         };
-        let wgpu = match self.recorded.take() {
+        let mut recorded = self.recorded.take();
+        let lives = recorded.as_mut().map(|recorded| std::mem::take(&mut recorded.lives)).unwrap_or_default();
+        let wgpu = match recorded {
             None => {
                 invalid(GpuError::new(ErrorKind::Validation, "the render bundle encoder was finished before"))
             }
@@ -240,7 +264,7 @@ impl RenderBundleEncoder {
                 }
             }
         };
-        RenderBundle { wgpu, label }
+        RenderBundle { wgpu, lives, label }
     }
 }
 
@@ -334,11 +358,14 @@ impl wit::HostGpuRenderBundleEncoder for WebGpuCtxView<'_> {
             Ok(offsets) => offsets.to_vec(),
             Err(error) => return Ok(Err(error)),
         };
-        let group = match &bind_group {
-            Some(group) => Some(self.table.get(group)?.wgpu.clone()),
-            None => None,
+        let (group, lives) = match &bind_group {
+            Some(group) => {
+                let group = self.table.get(group)?;
+                (Some(group.wgpu.clone()), group.lives.clone())
+            }
+            None => (None, Vec::new()),
         };
-        self.table.get_mut(&this)?.record(Command::SetBindGroup(index, group, offsets))?;
+        self.table.get_mut(&this)?.record_bind_group(index, group, offsets, lives)?;
         Ok(Ok(()))
     }
 

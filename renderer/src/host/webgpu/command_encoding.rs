@@ -34,7 +34,10 @@ impl CommandBuffer {
                 "the command buffer {:?} uses a texture of a surface that was presented, replaced or destroyed",
                 self.label
             )),
-            Some(buffer) => Ok(buffer),
+            Some(buffer) => {
+                self.lives.iter().for_each(SurfaceTextureLife::submit);
+                Ok(buffer)
+            }
         }
     }
 }
@@ -117,10 +120,13 @@ impl Recording {
         };
     }
 
-    /// What is recorded uses the texture of a surface.
-    pub(super) fn uses(&self, life: Option<&SurfaceTextureLife>) {
-        if let Some(life) = life {
-            self.inner().lives.push(life.clone());
+    /// What is recorded uses the textures of surfaces with these lives.
+    pub(super) fn uses<'a>(&self, lives: impl IntoIterator<Item = &'a SurfaceTextureLife>) {
+        for life in lives {
+            let lives = &mut self.inner().lives;
+            if !lives.iter().any(|known| known.is_same(life)) {
+                lives.push(life.clone());
+            }
         }
     }
 
@@ -216,6 +222,18 @@ impl WebGpuCtxView<'_> {
         Ok((copy, texture.life.as_ref()))
     }
 
+    /// The copy out of a texture that the scene may not copy from, though others may.
+    fn refuse_copy(
+        &self,
+        source: &wit::GpuTexelCopyTextureInfo,
+        recording: &Recording,
+    ) -> wasmtime::Result<()> {
+        if !self.table.get(&source.texture)?.is_copyable() {
+            recording.fail("the texture of a surface that was not configured with the usage copy-src is no source of a copy");
+        }
+        Ok(())
+    }
+
     /// <https://www.w3.org/TR/webgpu/#dictdef-gputexelcopybufferinfo>
     fn buffer_copy(
         &self,
@@ -292,9 +310,10 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         destination: wit::GpuTexelCopyBufferInfo,
         copy_size: wit::GpuExtent3D,
     ) -> wasmtime::Result<()> {
+        let recording = &self.table.get(&this)?.recording;
+        self.refuse_copy(&source, recording)?;
         let (source, life) = self.texture_copy(&source)?;
         let destination = self.buffer_copy(&destination)?;
-        let recording = &self.table.get(&this)?.recording;
         recording.uses(life);
         recording.record(|encoder| {
             encoder.copy_texture_to_buffer(source, destination, convert::extent(copy_size));
@@ -309,9 +328,10 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         destination: wit::GpuTexelCopyTextureInfo,
         copy_size: wit::GpuExtent3D,
     ) -> wasmtime::Result<()> {
+        let recording = &self.table.get(&this)?.recording;
+        self.refuse_copy(&source, recording)?;
         let (source, source_life) = self.texture_copy(&source)?;
         let (destination, destination_life) = self.texture_copy(&destination)?;
-        let recording = &self.table.get(&this)?.recording;
         recording.uses(source_life);
         recording.uses(destination_life);
         recording.record(|encoder| {

@@ -130,11 +130,16 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
             Ok(offsets) => offsets,
             Err(error) => return Ok(Err(error)),
         };
+        let pass = self.table.get(&this)?;
         let group = match &bind_group {
-            Some(group) => Some(&self.table.get(group)?.wgpu),
+            Some(group) => {
+                let group = self.table.get(group)?;
+                pass.recording.uses(&group.lives);
+                Some(&group.wgpu)
+            }
             None => None,
         };
-        self.table.get(&this)?.record(|pass| pass.set_bind_group(index, group, offsets));
+        pass.record(|pass| pass.set_bind_group(index, group, offsets));
         Ok(Ok(()))
     }
 

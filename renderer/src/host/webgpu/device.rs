@@ -17,15 +17,16 @@ use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
 use super::bundles::RenderBundleEncoder;
 use super::command_encoding::CommandEncoder;
-use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrors};
+use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrorEvent, UncapturedErrors};
 use super::pipelines::{ComputePipeline, RenderPipeline};
 use super::queries::QuerySet;
 use super::queues::Queue;
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
-use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, labels};
+use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, WebGpuView, labels};
 use crate::gpu::{Gpu, Poller};
+use crate::host::OverLimit;
 
 /// Why a device ended.
 #[derive(Clone, Debug)]
@@ -121,6 +122,13 @@ impl Device {
     /// Raises an error as WebGPU does: to the innermost error scope of its kind, or else as an uncaptured error.
     pub fn report(&self, kind: ErrorKind, message: impl Into<String>) {
         self.shared.errors.report(GpuError::new(kind, message));
+    }
+
+    /// The host's end of a stream of the errors that no error scope captures, as events.
+    pub fn uncaptured_error_events<T: WebGpuView + 'static>(
+        &self,
+    ) -> Result<UncapturedErrors<T, UncapturedErrorEvent>, OverLimit> {
+        Ok(UncapturedErrors::new(self.shared.errors.stream()?, T::webgpu))
     }
 
     /// A validation error, raised by [`Device::report`].

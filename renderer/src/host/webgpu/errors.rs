@@ -1,5 +1,6 @@
 //! Errors: error scopes, and what no scope captures (<https://www.w3.org/TR/webgpu/#errors-and-debugging>).
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -171,23 +172,24 @@ impl ErrorSink {
     }
 }
 
-/// The host's end of `on-uncaptured-error`'s stream.
-pub(super) struct UncapturedErrors<T: 'static> {
+/// The host's end of a stream of uncaptured errors; `R` is the resource that carries one.
+pub struct UncapturedErrors<T: 'static, R> {
     receiver: mpsc::Receiver<GpuError>,
     // An error that a read of no items found.
     peeked: Option<GpuError>,
     view: fn(&mut T) -> WebGpuCtxView<'_>,
+    carrier: PhantomData<fn() -> R>,
 }
 
-impl<T> UncapturedErrors<T> {
+impl<T, R> UncapturedErrors<T, R> {
     pub(super) fn new(receiver: mpsc::Receiver<GpuError>, view: fn(&mut T) -> WebGpuCtxView<'_>) -> Self {
-        Self { receiver, peeked: None, view }
+        Self { receiver, peeked: None, view, carrier: PhantomData }
     }
 }
 
-impl<T: 'static> StreamProducer<T> for UncapturedErrors<T> {
-    type Item = Resource<GpuError>;
-    type Buffer = Option<Resource<GpuError>>;
+impl<T: 'static, R: From<GpuError> + Send + 'static> StreamProducer<T> for UncapturedErrors<T, R> {
+    type Item = Resource<R>;
+    type Buffer = Option<Resource<R>>;
 
     fn poll_produce<'a>(
         mut self: Pin<&mut Self>,
@@ -208,8 +210,8 @@ impl<T: 'static> StreamProducer<T> for UncapturedErrors<T> {
         if destination.remaining(&mut store) != Some(0)
             && let Some(error) = self.peeked.take()
         {
-            let error = (self.view)(store.data_mut()).table.push(error)?;
-            destination.set_buffer(Some(error));
+            let carrier = (self.view)(store.data_mut()).table.push(R::from(error))?;
+            destination.set_buffer(Some(carrier));
         }
         Poll::Ready(Ok(StreamResult::Completed))
     }
@@ -231,12 +233,20 @@ impl wit::HostGpuError for WebGpuCtxView<'_> {
     super::drop_entry!(GpuError);
 }
 
-/// `gpu-uncaptured-error-event`: nothing in the interface makes one, since the stream gives the errors themselves.
-pub enum UncapturedErrorEvent {}
+/// `gpu-uncaptured-error-event` (<https://www.w3.org/TR/webgpu/#gpuuncapturederrorevent>). The interface names it and gives no way to
+/// get one; whoever offers that opens a stream of them by [`Device::uncaptured_error_events`](super::Device::uncaptured_error_events).
+pub struct UncapturedErrorEvent(GpuError);
+
+impl From<GpuError> for UncapturedErrorEvent {
+    fn from(error: GpuError) -> Self {
+        Self(error)
+    }
+}
 
 impl wit::HostGpuUncapturedErrorEvent for WebGpuCtxView<'_> {
     fn error(&mut self, this: Resource<UncapturedErrorEvent>) -> wasmtime::Result<Resource<GpuError>> {
-        match *self.table.get(&this)? {}
+        let error = self.table.get(&this)?.0.clone();
+        Ok(self.table.push(error)?)
     }
 
     super::drop_entry!(UncapturedErrorEvent);

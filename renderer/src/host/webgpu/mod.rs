@@ -33,9 +33,10 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
+pub use self::canvas::{Canvas, CanvasConfiguration, CanvasContext, NotConfigured};
 pub use self::convert::standard_format;
 pub use self::device::Device;
-pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES};
+pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES, UncapturedErrorEvent, UncapturedErrors};
 pub use self::textures::{SurfaceTextureLife, Texture};
 use super::OverLimit;
 use crate::gpu::Gpu;

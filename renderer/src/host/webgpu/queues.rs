@@ -124,6 +124,9 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         if device.is_lost() {
             return Ok(());
         }
+        if let Some(life) = life {
+            life.submit();
+        }
         let layout =
             convert::texel_layout(data_layout.offset, data_layout.bytes_per_row, data_layout.rows_per_image);
         device.queue().write_texture(destination, &data, layout, convert::extent(size));

@@ -248,7 +248,9 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         let pass = self.table.get(&this)?;
         let mut executed = Vec::with_capacity(bundles.len());
         for bundle in &bundles {
-            match &self.table.get(bundle)?.wgpu {
+            let bundle = self.table.get(bundle)?;
+            pass.recording.uses(&bundle.lives);
+            match &bundle.wgpu {
                 Some(bundle) => executed.push(bundle),
                 None => pass.recording.fail("an invalid render bundle was executed"),
             }
@@ -299,11 +301,16 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
             Ok(offsets) => offsets,
             Err(error) => return Ok(Err(error)),
         };
+        let pass = self.table.get(&this)?;
         let group = match &bind_group {
-            Some(group) => Some(&self.table.get(group)?.wgpu),
+            Some(group) => {
+                let group = self.table.get(group)?;
+                pass.recording.uses(&group.lives);
+                Some(&group.wgpu)
+            }
             None => None,
         };
-        self.table.get(&this)?.record(|pass| pass.set_bind_group(index, group, offsets));
+        pass.record(|pass| pass.set_bind_group(index, group, offsets));
         Ok(Ok(()))
     }
 

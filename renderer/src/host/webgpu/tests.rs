@@ -474,7 +474,7 @@ async fn a_surface_texture_can_be_drawn_to_until_it_expires() {
     let device = scene.device();
     let device = scene.view().table.get(&device).unwrap().clone();
     let ring = scene.view().table.get(&own).unwrap().wgpu.clone();
-    let lent = Texture::from_surface(&device, ring, "frame").unwrap();
+    let lent = Texture::from_surface(&device, ring, GpuTextureUsage::RENDER_ATTACHMENT).unwrap();
     let life: SurfaceTextureLife = lent.surface_life().unwrap().clone();
     let lent = scene.view().table.push(lent).unwrap();
     let view = scene.view().create_view(lend(&lent), None).unwrap();

@@ -21,49 +21,59 @@ pub struct Texture {
     pub(super) life: Option<SurfaceTextureLife>,
 }
 
-/// How long a scene may draw to the texture of a surface. Clones speak of the same texture.
+/// How long a scene may use the texture of a surface, and whether it has. Clones speak of the same texture.
 ///
-/// Work that uses the texture as an attachment or in a copy fails validation when it is submitted after the end.
+/// Work that uses the texture fails validation when it is submitted after the end.
 #[derive(Clone, Debug, Default)]
-pub struct SurfaceTextureLife {
-    expired: Arc<AtomicBool>,
+pub struct SurfaceTextureLife(Arc<Life>);
+
+#[derive(Debug, Default)]
+struct Life {
+    expired: AtomicBool,
+    submitted: AtomicBool,
 }
 
 impl SurfaceTextureLife {
     /// From now on the scene may no longer use the texture.
     pub fn expire(&self) {
-        self.expired.store(true, Ordering::Release);
+        self.0.expired.store(true, Ordering::Release);
     }
 
     /// True after [`SurfaceTextureLife::expire`], and after the scene destroyed the texture.
     pub fn is_expired(&self) -> bool {
-        self.expired.load(Ordering::Acquire)
+        self.0.expired.load(Ordering::Acquire)
+    }
+
+    /// Work that uses the texture is submitted.
+    pub(super) fn submit(&self) {
+        self.0.submitted.store(true, Ordering::Release);
+    }
+
+    /// Whether work that uses the texture was submitted.
+    pub fn is_submitted(&self) -> bool {
+        self.0.submitted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl Texture {
-    /// A texture of a surface's ring. The scene can use it like one of its own until it destroys it, or until its
-    /// [`life`](Texture::surface_life) expires; the ring's texture itself is not destroyed then, because others still read it.
+    /// A texture of a surface's ring. The scene can use it for these usages, which may be fewer than it has, until it destroys it or
+    /// until its [`life`](Texture::surface_life) expires; the ring's texture itself is not destroyed then, because others still read it.
     ///
     /// `None` if the texture's format is not one of the standard's.
-    pub fn from_surface(device: &Device, texture: wgpu::Texture, label: impl Into<String>) -> Option<Self> {
+    pub fn from_surface(
+        device: &Device,
+        texture: wgpu::Texture,
+        usage: wit::GpuTextureUsage,
+    ) -> Option<Self> {
         let format = convert::standard_format(texture.format())?;
-        let mut usage = wit::GpuTextureUsage::empty();
-        for (theirs, ours) in [
-            (wgpu::TextureUsages::COPY_SRC, wit::GpuTextureUsage::COPY_SRC),
-            (wgpu::TextureUsages::COPY_DST, wit::GpuTextureUsage::COPY_DST),
-            (wgpu::TextureUsages::TEXTURE_BINDING, wit::GpuTextureUsage::TEXTURE_BINDING),
-            (wgpu::TextureUsages::STORAGE_BINDING, wit::GpuTextureUsage::STORAGE_BINDING),
-            (wgpu::TextureUsages::RENDER_ATTACHMENT, wit::GpuTextureUsage::RENDER_ATTACHMENT),
-        ] {
-            if texture.usage().contains(theirs) {
-                usage |= ours;
-            }
-        }
         Some(Self {
             wgpu: texture,
             device: device.clone(),
-            label: label.into(),
+            label: String::new(),
             format,
             usage,
             binding_view_dimension: None,
@@ -74,6 +84,22 @@ impl Texture {
     /// The life of a surface's texture; `None` for a texture of the scene's own.
     pub fn surface_life(&self) -> Option<&SurfaceTextureLife> {
         self.life.as_ref()
+    }
+
+    /// The view that stands for the texture itself.
+    pub(super) fn default_view(&self) -> wgpu::TextureView {
+        let usage = self.view_usage();
+        self.wgpu.create_view(&wgpu::TextureViewDescriptor { usage, ..Default::default() })
+    }
+
+    /// The usages of its views, where the scene names none: those that the texture has for it.
+    fn view_usage(&self) -> Option<wgpu::TextureUsages> {
+        self.life.as_ref().map(|_| self.usage.into())
+    }
+
+    /// Whether the scene may copy from it, as far as wgpu does not know: a surface's texture is read by others, too.
+    pub(super) fn is_copyable(&self) -> bool {
+        self.life.is_none() || self.usage.contains(wit::GpuTextureUsage::COPY_SRC)
     }
 }
 
@@ -129,7 +155,7 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
         let texture = self.table.get(&this)?;
         let view = match descriptor {
             None => TextureView {
-                wgpu: texture.wgpu.create_view(&wgpu::TextureViewDescriptor::default()),
+                wgpu: texture.default_view(),
                 label: String::new(),
                 format: texture.wgpu.format(),
                 life: texture.life.clone(),
@@ -146,7 +172,7 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
                     usage: descriptor
                         .usage
                         .filter(|usage| *usage != wit::GpuTextureUsage::empty())
-                        .map(Into::into),
+                        .map_or_else(|| texture.view_usage(), |usage| Some(usage.into())),
                     aspect,
                     base_mip_level: descriptor.base_mip_level.unwrap_or(0),
                     mip_level_count: descriptor.mip_level_count,
