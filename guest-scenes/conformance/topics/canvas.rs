@@ -47,7 +47,7 @@ async fn configuration(topic: &mut Topic) {
     topic.check("the default alpha mode", matches!(got.alpha_mode, Some(GpuCanvasAlphaMode::Opaque)));
     topic.equal("the device is the one that was given", got.device.label(), topic.device().label());
 
-    let all = |device| {
+    let all = |device: &GpuDevice| {
         canvas.configure(&GpuCanvasConfiguration {
             format: GpuTextureFormat::Rgba16float,
             usage: Some(GpuTextureUsage::RENDER_ATTACHMENT | GpuTextureUsage::COPY_SRC),
@@ -73,18 +73,18 @@ async fn configuration(topic: &mut Topic) {
 
 async fn wrong_configurations(topic: &mut Topic) {
     let canvas = canvas_context();
-    let format = |device| {
+    let format = |device: &GpuDevice| {
         canvas.configure(&GpuCanvasConfiguration { format: GpuTextureFormat::R8unorm, ..defaults(device) });
     };
     topic.invalid("a canvas has no format but three", format).await;
     topic.check("a format that no canvas has configures nothing", canvas.get_configuration().is_none());
-    let usage = |device| {
+    let usage = |device: &GpuDevice| {
         canvas
             .configure(&GpuCanvasConfiguration { usage: Some(GpuTextureUsage::empty()), ..defaults(device) });
     };
     topic.invalid("a canvas has a usage", usage).await;
     topic.invalid("a canvas without a usage has no textures", |_| canvas.get_current_texture()).await;
-    let views = |device| {
+    let views = |device: &GpuDevice| {
         let view_formats = Some(vec![GpuTextureFormat::R32float]);
         canvas.configure(&GpuCanvasConfiguration { view_formats, ..defaults(device) });
     };

@@ -6,6 +6,7 @@ use conformance::{Host, Topic};
 conformance::export_topic!(run);
 
 const RED: [u8; 4] = [0, 0, 255, 0];
+const BLUE: [u8; 4] = [255, 0, 0, 0];
 
 async fn run(topic: &mut Topic) {
     let mut host = Host::listen();
@@ -35,7 +36,7 @@ async fn run(topic: &mut Topic) {
     let resized = context.get_current_buffer();
     let bytes = (size.width * size.height * 4) as usize;
     topic.equal("a buffer after a resize has its size", resized.get_with_copy().len(), bytes);
-    next.set_with_copy(&picture);
+    next.set_with_copy(&BLUE.repeat(picture.len() / BLUE.len()));
     context.present();
     host.asked(topic, "presented in the size before the resize").await;
     context.get_current_buffer().set_with_copy(&RED.repeat(bytes / RED.len()));

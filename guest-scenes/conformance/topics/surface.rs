@@ -47,8 +47,8 @@ async fn pointers(topic: &mut Topic, host: &mut Host, surface: &Surface) {
     }
 }
 
-/// The test presses A with text and modifiers, lets it go, presses a key that the interface does not know, and then presses B as often as there are
-/// [`PRESSES`].
+/// The test presses A with text and modifiers, lets it go, presses a key that the interface does not know, and then presses B
+/// [`PRESSES`] times.
 async fn keys(topic: &mut Topic, host: &mut Host, surface: &Surface) {
     let (mut downs, mut also_downs, mut ups) =
         (surface.on_key_down(), surface.on_key_down(), surface.on_key_up());
@@ -96,11 +96,8 @@ async fn frames(topic: &mut Topic, surface: &Surface) {
     topic.equal("a slow scene goes on", drawn, SLOW_FRAMES);
 }
 
-async fn pictures(topic: &mut Topic, host: &mut Host, surface: &Surface) {
-    let context = Context::new(surface);
-    // Nothing is to be shown by this.
-    context.present();
-    let configuration = |device| ContextConfiguration {
+fn configuration(device: &GpuDevice) -> ContextConfiguration<'_> {
+    ContextConfiguration {
         device,
         format: GpuTextureFormat::Bgra8unorm,
         usage: Some(GpuTextureUsage::RENDER_ATTACHMENT | GpuTextureUsage::COPY_SRC),
@@ -108,7 +105,13 @@ async fn pictures(topic: &mut Topic, host: &mut Host, surface: &Surface) {
         color_space: None,
         tone_mapping: None,
         alpha_mode: None,
-    };
+    }
+}
+
+async fn pictures(topic: &mut Topic, host: &mut Host, surface: &Surface) {
+    let context = Context::new(surface);
+    // Nothing is to be shown by this.
+    context.present();
     topic.valid("a context is configured", |device| context.configure(&configuration(device))).await;
     let texture = context.get_current_texture();
     topic.equal("a texture is as large as the surface", (texture.width(), texture.height()), (400, 200));
@@ -121,7 +124,7 @@ async fn pictures(topic: &mut Topic, host: &mut Host, surface: &Surface) {
             view: &view,
             depth_slice: None,
             resolve_target: None,
-            clear_value: Some(GpuColor { r: 1.0, g: 0.5, b: 0.0, a: 1.0 }),
+            clear_value: Some(GpuColor { r: 1.0, g: 0.2, b: 0.0, a: 1.0 }),
             load_op: GpuLoadOp::Clear,
             store_op: GpuStoreOp::Store,
         })],
@@ -134,7 +137,7 @@ async fn pictures(topic: &mut Topic, host: &mut Host, surface: &Surface) {
     pass.end();
     device.queue().submit(&[&encoder.finish(None)]);
     let texels = topic.texels(&texture, conformance::Texel::default()).await;
-    topic.equal("a texture that may be copied from has its pixels", &texels[..4], &[0, 128, 255, 255]);
+    topic.equal("a texture that may be copied from has its pixels", &texels[..4], &[0, 51, 255, 255]);
     context.present();
     let write = |device: &GpuDevice| {
         device.queue().write_texture_with_copy(

@@ -156,8 +156,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     }
 
     /// Reports an event. `replaces` tells whether it may take the place of an older one (older, newer): moves, sizes and frames may,
-    /// keys and buttons never. It takes that of the one that waits right before it, and in a queue that is full of any. Returns how many streams
-    /// were ended because their queue was full all the same.
+    /// keys and buttons never. It takes the place of the one that waits right before it, and in a full queue those of all that it may.
+    /// Returns how many streams were ended because their queue was full all the same.
     pub(crate) fn send(&mut self, event: &T, replaces: impl Fn(&T, &T) -> bool) -> usize {
         let mut overflowed = 0;
         self.queues.retain(|queue| {
@@ -165,18 +165,17 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
             if queue.closed {
                 return false;
             }
-            match queue.events.back_mut().filter(|last| replaces(last, event)) {
-                Some(last) => *last = event.clone(),
-                None => {
-                    if queue.events.len() >= QUEUE_EVENTS {
-                        drop_replaced(&mut queue.events, event, &replaces);
-                    }
-                    if queue.events.len() < QUEUE_EVENTS {
-                        queue.events.push_back(event.clone());
-                    } else {
-                        queue.closed = true;
-                        overflowed += 1;
-                    }
+            if let Some(last) = queue.events.back_mut().filter(|last| replaces(last, event)) {
+                *last = event.clone();
+            } else {
+                if queue.events.len() >= QUEUE_EVENTS {
+                    drop_replaced(&mut queue.events, event, &replaces);
+                }
+                if queue.events.len() < QUEUE_EVENTS {
+                    queue.events.push_back(event.clone());
+                } else {
+                    queue.closed = true;
+                    overflowed += 1;
                 }
             }
             if let Some(reader) = &queue.reader {

@@ -5,9 +5,9 @@
 //!
 //! - A buffer has the size that the window had when it was taken. It is the same picture, whoever takes it, until it is presented
 //!   or the window has another size; then it is a new one, of zeros.
-//! - What is set replaces the whole picture. Its size is told by its length alone: that of its buffer; else one that the window had lately, for a
-//!   scene that has not seen a resize yet; else the one that the scene asked for when it made its surface. A length that fits
-//!   none of them is [`WrongLength`], which ends the scene: the interface has no other way to say it.
+//! - What is set replaces the whole picture. Its size is told by its length alone: that of its buffer; else one that the window had
+//!   lately, for a scene that has not seen a resize yet; else the one that the scene asked for when it made its surface. A length
+//!   that fits none of them is [`WrongLength`], which ends the scene: the interface has no other way to say it.
 //! - A buffer that was presented can be set again. It is then the picture that is presented next.
 //!
 //! There is one window a session, and so one picture that is being drawn, whatever the number of surfaces, contexts and buffers:
@@ -45,8 +45,8 @@ pub(super) struct Drawing {
 /// Bytes that are no picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a frame buffer was set to {found} bytes, which is no picture of a size that the surface has or had lately: at {size} it has {expected} bytes, 4 a pixel \
-     without padding"
+    "a frame buffer was set to {found} bytes, which is no picture of a size that the surface has or had lately: at {size} it has \
+     {expected} bytes, 4 a pixel without padding"
 )]
 pub struct WrongLength {
     /// Bytes that were given.

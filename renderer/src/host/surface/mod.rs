@@ -1,9 +1,9 @@
 //! `wasi-gfx:surface`: the conventions that components use for "a window", on an offscreen texture; and the same window as a canvas
 //! of WebGPU.
 //!
-//! Owns the surface resource, the ways to draw to it (a file each), and what is shown of them when. Events are [`super::window`]'s, pixels
-//! go to a [`Presenter`](crate::frame::Presenter). There is one window a session, so every surface that a scene makes is that window; its size is the
-//! viewers' to choose, and the sizes that a scene wishes for are not followed.
+//! Owns the surface resource, the ways to draw to it (a file each), and when what of them is shown. Events are [`super::window`]'s,
+//! pixels go to a [`Presenter`](crate::frame::Presenter). There is one window a session, so every surface that a scene makes is that
+//! window; its size is the viewers' to choose, and the sizes that a scene wishes for are not followed.
 
 pub(crate) mod bindings;
 mod canvas;

@@ -9,7 +9,7 @@ use crate::{
     frame::Capture,
     host::{
         Tick,
-        webgpu::{CanvasConfiguration, Device, Texture},
+        webgpu::{CanvasConfiguration, Device, SurfaceTextureLife, Texture},
     },
 };
 
@@ -46,8 +46,8 @@ impl Swapchain {
         self.configuration.device()
     }
 
-    /// The texture to draw into, of this size and for this tick unless one is being drawn already. `None` only for a format that the standard does not
-    /// know, which the configuration has ruled out.
+    /// The texture to draw into, of this size and for this tick unless one is being drawn already. `None` only for a format that the
+    /// standard does not know, which the configuration has ruled out.
     pub(super) fn current_texture(&mut self, size: FrameSize, tick: Tick) -> Option<Texture> {
         if let Some(current) = &self.current {
             return Some(current.scene.clone());
@@ -89,7 +89,7 @@ impl Swapchain {
     /// Whether work that draws to the current texture was submitted.
     pub(super) fn is_drawn(&self) -> bool {
         let life = self.current.as_ref().and_then(|current| current.scene.surface_life());
-        life.is_some_and(|life| life.is_submitted())
+        life.is_some_and(SurfaceTextureLife::is_submitted)
     }
 
     /// The size of the current texture.
@@ -97,7 +97,8 @@ impl Swapchain {
         self.current.as_ref().map(|current| current.size)
     }
 
-    /// Ends the current texture, which belongs to this tick: from here on the scene cannot use it. `None` when there is none, or the scene destroyed it.
+    /// Ends the current texture, which belongs to this tick: from here on the scene cannot use it. `None` when there is none, or the
+    /// scene destroyed it.
     pub(super) fn take_current(&mut self) -> Option<(wgpu::Texture, Tick)> {
         let Current { wgpu, scene, tick, .. } = self.current.take()?;
         let life = scene.surface_life()?;

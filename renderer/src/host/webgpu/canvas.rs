@@ -50,7 +50,7 @@ impl CanvasConfiguration {
             device,
             format: configuration.format,
             usage: configuration.usage.unwrap_or(wit::GpuTextureUsage::RENDER_ATTACHMENT),
-            view_formats: configuration.view_formats.unwrap_or_default(),
+            view_formats: distinct(configuration.view_formats.unwrap_or_default()),
             color_space: configuration.color_space.unwrap_or(wit::PredefinedColorSpace::Srgb),
             tone_mapping: configuration
                 .tone_mapping
@@ -112,6 +112,17 @@ impl CanvasConfiguration {
             view_formats,
         }
     }
+}
+
+/// A list of formats, each once: a scene may say one a million times.
+fn distinct(formats: Vec<wit::GpuTextureFormat>) -> Vec<wit::GpuTextureFormat> {
+    let mut distinct = Vec::new();
+    for format in formats {
+        if !distinct.contains(&format) {
+            distinct.push(format);
+        }
+    }
+    distinct
 }
 
 /// A canvas, as its context sees it. There is one context of a canvas, whatever the number of handles.

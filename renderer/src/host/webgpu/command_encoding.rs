@@ -229,7 +229,9 @@ impl WebGpuCtxView<'_> {
         recording: &Recording,
     ) -> wasmtime::Result<()> {
         if !self.table.get(&source.texture)?.is_copyable() {
-            recording.fail("the texture of a surface that was not configured with the usage copy-src is no source of a copy");
+            recording.fail(
+                "the texture of a surface that was not configured with the usage copy-src is no source of a copy",
+            );
         }
         Ok(())
     }
