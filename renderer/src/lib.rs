@@ -2,10 +2,28 @@
 //!
 //! A frame flows `scene` → `host` → `frame` → `encode`; [`worker`] joins them to the broker, and nothing here knows the network.
 
+// What a scene controls must not be able to end its worker: no index that may be outside, no number that silently becomes another,
+// and, where a scene's own numbers arrive, no sum that may overflow.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
+
 pub mod bench;
 pub mod encode;
 pub mod frame;
+#[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod gpu;
+#[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod host;
+#[cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 pub mod scene;
+#[cfg(test)]
+mod test_process;
 pub mod worker;

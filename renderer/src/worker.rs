@@ -211,6 +211,7 @@ impl Session {
             gpu,
             clock: clock.clone(),
             seed: start.seed,
+            limits: start.limits,
             log: log_sink(outbox.sender.clone(), Arc::clone(&lost_lines)),
         });
         let (progress, epoch) = (run.progress(), Box::new(run.epoch()));

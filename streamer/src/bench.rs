@@ -18,8 +18,8 @@ use renderer::{
     gpu::{Backend, Gpu},
 };
 use renderer_protocol::{
-    AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, Start, ToWorker,
-    ViewerId, codec,
+    AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, SceneLimits, Start,
+    ToWorker, ViewerId, codec,
 };
 use tokio::{
     net::UnixStream,
@@ -95,7 +95,14 @@ async fn measure_worker(
     let FromWorker::Ready(adapter) = worker.next().await? else {
         bail!("the worker's first message is not `Ready`")
     };
-    let start = Start { artifact, size, frame_rate_hz, bitrate_bps: BITRATE_BPS, seed: 0 };
+    let start = Start {
+        artifact,
+        size,
+        frame_rate_hz,
+        bitrate_bps: BITRATE_BPS,
+        seed: 0,
+        limits: SceneLimits::default(),
+    };
     worker.send(&ToWorker::Start(start)).await?;
     worker.send(&ToWorker::SetWatched(true)).await?;
     // A scene hears what happens after it has asked for its input, which it has before its first picture.

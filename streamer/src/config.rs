@@ -3,6 +3,7 @@
 //! [`Settings`] is the same list for flags, environment and file; [`Config`] is what comes out: complete and checked.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
@@ -11,7 +12,8 @@ use std::{
 
 use axum::http::{HeaderValue, Uri};
 use renderer_protocol::{
-    FrameSize,
+    FrameSize, SceneLimits,
+    limits::Limit,
     to_worker::{BITRATE_RANGE_BPS, FRAME_RATE_RANGE_HZ},
 };
 use serde::{Deserialize, Deserializer, de};
@@ -95,6 +97,12 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "SCENECAST_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Option<Vec<String>>,
 
+    /// A limit of each scene, such as max-gpu-memory-bytes=1073741824; repeatable, and in the file a table [limits]. What is given here
+    /// replaces the environment variable as a whole, and in the file each limit of that name. docs/limits.md lists them all
+    #[arg(long, value_name = "NAME=NUMBER", env = "SCENECAST_LIMIT", value_delimiter = ',')]
+    #[serde(rename = "limits", deserialize_with = "limits_table")]
+    pub limit: Option<Vec<LimitSetting>>,
+
     /// What is logged: a level, or target=level, separated by commas; `RUST_LOG` is read if this is not set [default: info]
     #[arg(long, value_name = "FILTER", env = "SCENECAST_LOG")]
     pub log: Option<String>,
@@ -113,6 +121,36 @@ pub enum LogFormat {
     Text,
     /// An object on each line.
     Json,
+}
+
+/// One of the [`LIMITS`](renderer_protocol::limits::LIMITS), and a value that it allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSetting {
+    name: &'static str,
+    value: u64,
+}
+
+impl LimitSetting {
+    fn new(name: &str, value: u64) -> Result<Self, String> {
+        let limit = Limit::named(name)
+            .ok_or_else(|| format!("there is no limit {name:?}: docs/limits.md lists them"))?;
+        if !limit.allows(value) {
+            return Err(format!("{name} is {value}: it must be from {} to {}", limit.min, limit.max));
+        }
+        Ok(Self { name: limit.name, value })
+    }
+}
+
+impl FromStr for LimitSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?)));
+        let Some((name, value)) = parts else {
+            return Err(format!("{text:?} is no limit: write NAME=NUMBER, for example max-buffers=1000"));
+        };
+        Self::new(name, value)
+    }
 }
 
 /// `MIN-MAX` in milliseconds, or `off`.
@@ -215,6 +253,8 @@ pub struct Config {
     pub allowed_origins: AllowedOrigins,
     /// See [`Settings::allow_host`].
     pub allowed_hosts: Vec<String>,
+    /// See [`Settings::limit`].
+    pub scene_limits: SceneLimits,
 }
 
 impl Settings {
@@ -249,6 +289,11 @@ impl Settings {
             session_grace_seconds: self.session_grace_seconds.or(other.session_grace_seconds),
             allow_origin: self.allow_origin.or(other.allow_origin),
             allow_host: self.allow_host.or(other.allow_host),
+            limit: match (self.limit, other.limit) {
+                // The later one of a name holds.
+                (Some(these), Some(those)) => Some(those.into_iter().chain(these).collect()),
+                (these, those) => these.or(those),
+            },
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),
         }
@@ -285,6 +330,7 @@ impl Settings {
             session_grace: Duration::from_secs(grace),
             allowed_origins: allowed_origins(self.allow_origin.unwrap_or_default())?,
             allowed_hosts: self.allow_host.unwrap_or_default(),
+            scene_limits: scene_limits(&self.limit.unwrap_or_default()),
         })
     }
 }
@@ -323,6 +369,22 @@ fn allowed_origins(origins: Vec<String>) -> Result<AllowedOrigins, ConfigError> 
         }
     };
     origins.into_iter().map(check).collect::<Result<_, _>>().map(AllowedOrigins::List)
+}
+
+fn scene_limits(settings: &[LimitSetting]) -> SceneLimits {
+    let mut limits = SceneLimits::default();
+    for setting in settings {
+        if let Some(limit) = Limit::named(setting.name) {
+            limit.set(&mut limits, setting.value);
+        }
+    }
+    limits
+}
+
+fn limits_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<LimitSetting>>, D::Error> {
+    let table = BTreeMap::<String, u64>::deserialize(deserializer)?;
+    let settings = table.into_iter().map(|(name, value)| LimitSetting::new(&name, value));
+    settings.collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
 }
 
 fn default_cache_dir() -> Result<PathBuf, ConfigError> {
@@ -374,6 +436,31 @@ mod tests {
         let config = flags.or(file).resolve().unwrap();
         assert_eq!((config.max_viewers, config.max_size.to_string().as_str()), (3, "640x480"));
         assert_eq!(config.playout_delay_ms, None);
+    }
+
+    #[test]
+    fn a_limit_is_set_by_flag_and_file_and_each_other_one_keeps_its_default() {
+        let flags = Settings { limit: Some(vec!["max-buffers=100".parse().unwrap()]), ..Settings::default() };
+        let file = file("[limits]\nmax-buffers = 200\nmax-devices = 2").unwrap();
+        let limits = flags.or(file).resolve().unwrap().scene_limits;
+        assert_eq!(limits, SceneLimits { max_buffers: 100, max_devices: 2, ..SceneLimits::default() });
+        assert_eq!(Settings::default().resolve().unwrap().scene_limits, SceneLimits::default());
+    }
+
+    #[test]
+    fn a_limit_that_does_not_exist_or_cannot_be_so_is_named() {
+        for (text, expected) in [
+            ("max-wishes=3", "max-wishes"),
+            ("max-devices=0", "from 1 to 64"),
+            ("max-shader-bytes=262145", "from 1024 to 262144"),
+            ("max-devices", "NAME=NUMBER"),
+            ("max-devices=-1", "NAME=NUMBER"),
+        ] {
+            let error = text.parse::<LimitSetting>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let error = file("[limits]\nmax-wishes = 3").unwrap_err().to_string();
+        assert!(error.contains("max-wishes"), "{error}");
     }
 
     #[test]

@@ -89,6 +89,7 @@ pub async fn run(
         bitrate_bps: config.bitrate_bps,
         max_bitrate_bps: config.max_bitrate_bps,
         grace: config.session_grace,
+        scene: config.scene_limits,
     };
     let sessions = Arc::new(Sessions::new(program, limits, config.max_sessions, Arc::clone(&metrics)));
     let app = App {

@@ -14,6 +14,7 @@ mod conformance;
 mod dependency_rule;
 mod http_api;
 mod interface_coverage;
+mod limits;
 mod sessions;
 mod support;
 mod wasi;

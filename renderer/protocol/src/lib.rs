@@ -11,6 +11,7 @@ pub mod codec;
 mod end;
 pub mod from_worker;
 pub mod input;
+pub mod limits;
 mod size;
 pub mod to_worker;
 
@@ -18,13 +19,14 @@ pub use codec::{CodecError, MAX_MESSAGE_BYTES};
 pub use end::{EndReason, SceneFault};
 pub use from_worker::{AccessUnit, AdapterInfo, FromWorker, LogLevel, LogLine, LogSource, StageTimes};
 pub use input::{Buttons, InputEvent, KeyEvent, Modifiers, PointerEvent, PointerKind, ViewerId, WheelEvent};
+pub use limits::SceneLimits;
 pub use size::{FrameSize, FrameSizeError, MAX_SIDE_PX, MIN_SIDE_PX, ParseFrameSizeError};
 pub use to_worker::{Start, ToWorker};
 
 use serde::{Deserialize, Serialize};
 
 /// Changes whenever a message changes; both sides come from one binary, so any difference is an error.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The first message in each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FrameSize, InputEvent, OutOfRange};
+use crate::{FrameSize, InputEvent, OutOfRange, SceneLimits};
 
 /// Slower than this no rate control works; faster than this no browser presents.
 pub const FRAME_RATE_RANGE_HZ: std::ops::RangeInclusive<u32> = 1..=120;
@@ -56,6 +56,8 @@ pub struct Start {
     pub bitrate_bps: u32,
     /// What the scene's random imports are seeded with.
     pub seed: u64,
+    /// What the scene may use.
+    pub limits: SceneLimits,
 }
 
 impl ToWorker {
@@ -64,7 +66,8 @@ impl ToWorker {
         match self {
             Self::Start(start) => {
                 frame_rate(start.frame_rate_hz)?;
-                bitrate(start.bitrate_bps)
+                bitrate(start.bitrate_bps)?;
+                start.limits.check()
             }
             Self::Input { events, .. } => {
                 if events.len() > MAX_INPUT_BATCH {

@@ -55,7 +55,9 @@ pub struct Recorder {
 impl Recorder {
     /// Adds a sample of a stage.
     pub fn stage(&mut self, stage: Stage, spent: Spent) {
-        self.stages[stage as usize].push(spent);
+        if let Some(samples) = self.stages.get_mut(stage as usize) {
+            samples.push(spent);
+        }
     }
 
     /// Adds a whole frame: the wall time that it took, and the time of all the process's threads. On a software rasteriser, which
@@ -179,7 +181,10 @@ impl PipelineReport {
     /// As JSON, on several lines.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut value = serde_json::to_value(self)?;
-        value["cpu_ratio"] = serde_json::to_value(self.cpu_ratio())?;
+        let cpu_ratio = serde_json::to_value(self.cpu_ratio())?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("cpu_ratio".to_owned(), cpu_ratio);
+        }
         serde_json::to_string_pretty(&value)
     }
 }

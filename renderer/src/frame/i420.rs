@@ -62,7 +62,9 @@ impl I420 {
     pub fn new(size: FrameSize) -> Self {
         let layout = Layout::new(size);
         let mut bytes = vec![128; layout.total_bytes() as usize];
-        bytes[..layout.luma_bytes() as usize].fill(16);
+        if let Some(luma) = bytes.get_mut(..layout.luma_bytes() as usize) {
+            luma.fill(16);
+        }
         Self { layout, bytes }
     }
 

@@ -59,6 +59,11 @@ pub(crate) fn write(queue: &wgpu::Queue, texture: &wgpu::Texture, pixel: impl Fn
 
 /// Submits work that a software driver needs about a second for.
 pub(crate) fn keep_busy(device: &wgpu::Device, queue: &wgpu::Queue) {
+    keep_busy_for(device, queue, 1000);
+}
+
+/// Submits work that a software driver needs about this many milliseconds for.
+pub(crate) fn keep_busy_for(device: &wgpu::Device, queue: &wgpu::Queue, duration_ms: u32) {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: None,
         source: wgpu::ShaderSource::Wgsl(
@@ -91,7 +96,7 @@ pub(crate) fn keep_busy(device: &wgpu::Device, queue: &wgpu::Queue) {
         let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(&pipeline);
         pass.set_bind_group(0, &bind_group, &[]);
-        pass.dispatch_workgroups(4000, 1, 1);
+        pass.dispatch_workgroups(duration_ms * 4, 1, 1);
     }
     queue.submit([commands.finish()]);
 }

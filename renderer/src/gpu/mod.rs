@@ -12,7 +12,7 @@ use renderer_protocol::AdapterInfo;
 
 pub use self::poll::Poller;
 pub use self::shader_compiler::{
-    CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
+    CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
 };
 
 /// What to draw with.
@@ -135,12 +135,88 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_process::is_alone;
 
     #[test]
     fn the_machine_has_a_vulkan_adapter_and_it_has_a_name() {
         let gpu = Gpu::open(Backend::Vulkan).unwrap();
         assert!(!gpu.info().name.is_empty());
         assert!(!gpu.info().driver.is_empty());
+    }
+
+    /// How often a compute shader runs that is dispatched indirectly with one workgroup more than a device allows.
+    fn runs_of_a_dispatch_beyond_the_limit(adapter: &wgpu::Adapter) -> u32 {
+        let (device, queue) =
+            adapter.request_device(&wgpu::DeviceDescriptor::default()).now_or_never().unwrap().unwrap();
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: None,
+            source: wgpu::ShaderSource::Wgsl(
+                "@group(0) @binding(0) var<storage, read_write> runs: atomic<u32>;
+                @compute @workgroup_size(1) fn main() { atomicAdd(&runs, 1u); }"
+                    .into(),
+            ),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: None,
+            layout: None,
+            module: &module,
+            entry_point: None,
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let buffer = |size, usage| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        };
+        let runs = buffer(4, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
+        let counts = buffer(12, wgpu::BufferUsages::INDIRECT | wgpu::BufferUsages::COPY_DST);
+        let read = buffer(4, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+        let beyond = device.limits().max_compute_workgroups_per_dimension + 1;
+        queue.write_buffer(&counts, 0, bytemuck::cast_slice(&[beyond, 1, 1]));
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &[wgpu::BindGroupEntry { binding: 0, resource: runs.as_entire_binding() }],
+        });
+        let mut commands = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups_indirect(&counts, 0);
+        }
+        commands.copy_buffer_to_buffer(&runs, 0, &read, 0, 4);
+        queue.submit([commands.finish()]);
+        read.slice(..).map_async(wgpu::MapMode::Read, Result::unwrap);
+        device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+        let bytes = read.slice(..).get_mapped_range().unwrap().to_vec();
+        u32::from_ne_bytes(bytes.try_into().unwrap())
+    }
+
+    #[test]
+    fn row_26_the_environment_switches_no_protection_off() {
+        let hostile = [
+            ("WGPU_VALIDATION_INDIRECT_CALL", "0"),
+            ("WGPU_VALIDATION", "0"),
+            ("WGPU_STRICT_WEBGPU_COMPLIANCE", "0"),
+            ("WGPU_BACKEND", "noop"),
+        ];
+        if !is_alone(&hostile) {
+            return;
+        }
+        let gpu = Gpu::open(Backend::Vulkan).unwrap();
+        assert_eq!(gpu.wgpu_info().backend, wgpu::Backend::Vulkan);
+        assert_eq!(runs_of_a_dispatch_beyond_the_limit(gpu.adapter()), 0);
+        // The variable does what it says to an instance that reads it.
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends = wgpu::Backends::VULKAN;
+        let careless = wgpu::Instance::new(descriptor);
+        let adapters = careless.enumerate_adapters(wgpu::Backends::VULKAN).now_or_never().unwrap();
+        assert_ne!(runs_of_a_dispatch_beyond_the_limit(adapters.first().unwrap()), 0);
     }
 
     #[test]

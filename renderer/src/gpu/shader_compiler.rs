@@ -11,9 +11,6 @@ use futures::channel::oneshot;
 
 use super::GpuError;
 
-/// The largest shader source. A large engine's über-shader has some 100 KB.
-pub const MAX_SHADER_BYTES: usize = 256 * 1024;
-
 /// The largest body of one function, without white space and comments. naga's time is quadratic in the expressions of a
 /// function: 131,000 terms in one function of the largest source took 22 s on two slow cores, a quarter of them 1.3 s.
 pub const MAX_FUNCTION_BYTES: usize = 64 * 1024;
@@ -103,10 +100,12 @@ impl ShaderCompiler {
 }
 
 /// Refuses a source that is too large or nests too deep to be compiled safely. The text is for the scene's author.
-pub fn check_source(source: &str) -> Result<(), String> {
-    if source.len() > MAX_SHADER_BYTES {
+///
+/// `max_bytes` is at most [`SHADER_BYTES`](renderer_protocol::limits::SHADER_BYTES), for which the stack is large enough.
+pub fn check_source(source: &str, max_bytes: u64) -> Result<(), String> {
+    if u64::try_from(source.len()).is_ok_and(|bytes| bytes > max_bytes) {
         return Err(format!(
-            "the shader's source has {} bytes; at most {MAX_SHADER_BYTES} are accepted",
+            "the shader's source has {} bytes; at most {max_bytes} are accepted (the server's setting `max-shader-bytes`)",
             source.len()
         ));
     }
@@ -223,6 +222,12 @@ fn after_block_comment(source: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    const MAX_SHADER_BYTES: usize = 256 << 10;
+
+    fn check(source: &str) -> Result<(), String> {
+        check_source(source, renderer_protocol::limits::SHADER_BYTES)
+    }
+
     #[test]
     fn nesting_counts_blocks_and_chains_of_else_if() {
         assert_eq!(shape(b"fn f() { if a { b(); } if c { d(); } }").nesting, 2);
@@ -234,8 +239,8 @@ mod tests {
     fn an_endless_chain_of_else_if_is_refused_and_a_usual_one_is_not() {
         let shader =
             |arms: usize| format!("fn f(x: u32) {{ if x == 0 {{ }} {} }}", "else if x == 1 { }".repeat(arms));
-        assert!(check_source(&shader(500)).is_ok());
-        assert!(check_source(&shader(1620)).is_err());
+        assert!(check(&shader(500)).is_ok());
+        assert!(check(&shader(1620)).is_err());
     }
 
     #[test]
@@ -245,15 +250,15 @@ mod tests {
             6
         );
         let shader = |terms: usize| format!("fn f() {{ x = {}x; }}", "x+".repeat(terms));
-        assert!(check_source(&shader(MAX_FUNCTION_BYTES / 2 - 10)).is_ok());
-        assert!(check_source(&shader(MAX_FUNCTION_BYTES / 2)).is_err());
-        assert!(check_source(&shader(20_000).repeat(6)).is_ok());
+        assert!(check(&shader(MAX_FUNCTION_BYTES / 2 - 10)).is_ok());
+        assert!(check(&shader(MAX_FUNCTION_BYTES / 2)).is_err());
+        assert!(check(&shader(20_000).repeat(6)).is_ok());
     }
 
     #[test]
     fn a_source_beyond_the_cap_is_refused() {
-        assert!(check_source(&" ".repeat(MAX_SHADER_BYTES)).is_ok());
-        assert!(check_source(&" ".repeat(MAX_SHADER_BYTES + 1)).is_err());
+        assert!(check(&" ".repeat(MAX_SHADER_BYTES)).is_ok());
+        assert!(check(&" ".repeat(MAX_SHADER_BYTES + 1)).is_err());
     }
 
     #[test]

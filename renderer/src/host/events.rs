@@ -144,7 +144,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
             if registry.open >= OPEN_STREAMS {
                 return Err(OverLimit { what: "open event streams", limit: OPEN_STREAMS });
             }
-            registry.open += 1;
+            registry.open = registry.open.saturating_add(1);
             registry.input.retain(|queue| queue.strong_count() > 0);
             if self.release == Release::Immediate {
                 let weak: Weak<Mutex<Queue<T>>> = Arc::downgrade(&queue);
@@ -159,7 +159,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     /// keys and buttons never. It takes the place of the one that waits right before it, and in a full queue those of all that it may.
     /// Returns how many streams were ended because their queue was full all the same.
     pub(crate) fn send(&mut self, event: &T, replaces: impl Fn(&T, &T) -> bool) -> usize {
-        let mut overflowed = 0;
+        let mut overflowed = 0_usize;
         self.queues.retain(|queue| {
             let mut queue = lock(queue);
             if queue.closed {
@@ -175,7 +175,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
                     queue.events.push_back(event.clone());
                 } else {
                     queue.closed = true;
-                    overflowed += 1;
+                    overflowed = overflowed.saturating_add(1);
                 }
             }
             if let Some(reader) = &queue.reader {

@@ -23,3 +23,16 @@ pub struct OverLimit {
     /// How many.
     pub limit: usize,
 }
+
+/// A scene asked for more than the server's operator lets it have. Where WebGPU has an error for it, it is that error; elsewhere it is
+/// a trap, and the session's end like [`OverLimit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scene may have at most {limit} {what} (the server's setting `{setting}`)")]
+pub struct OverQuota {
+    /// Of what, in the plural.
+    pub what: &'static str,
+    /// How many.
+    pub limit: u64,
+    /// Which of the [`LIMITS`](renderer_protocol::limits::LIMITS) says so.
+    pub setting: &'static str,
+}

@@ -233,7 +233,7 @@ impl Topics {
             InputEvent::KeyUp(key) => self.key_ups.send(&surface_key(key), |_, _| false),
             InputEvent::Wheel(_) | InputEvent::Focus { .. } => 0,
         };
-        surface + self.input.send(&super::scene::event(event, size), super::scene::replaces)
+        surface.saturating_add(self.input.send(&super::scene::event(event, size), super::scene::replaces))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, path::Path, pin::pin};
 
-use renderer_protocol::{EndReason, SceneFault};
+use renderer_protocol::{EndReason, SceneFault, SceneLimits};
 use wasmtime::{
     Engine, Store,
     component::{Component, TypedFunc},
@@ -72,11 +72,12 @@ impl Run {
     /// the end was.
     pub async fn run(self, started: impl FnOnce()) -> EndReason {
         let Self { mut store, scene, progress } = self;
+        let limits = *store.data().limits();
         // A component may bring start functions, which compute like any other of its code.
         let turns = store.data().turns();
         let func = match in_turns(&progress, &turns, instantiate(&mut store, &scene)).await {
             Ok(func) => func,
-            Err(error) => return unrunnable(&error),
+            Err(error) => return unrunnable(&error, &limits),
         };
         started();
         let call = store.run_concurrent(async |accessor| match &func {
@@ -86,7 +87,7 @@ impl Run {
         match in_turns(&progress, &turns, call).await.and_then(|ended| ended) {
             Ok(Ok(())) => EndReason::Finished,
             Ok(Err(())) => EndReason::Scene(SceneFault::ReturnedError),
-            Err(error) => end(&error),
+            Err(error) => end(&error, &limits),
         }
     }
 }
@@ -126,8 +127,8 @@ async fn instantiate(store: &mut Store<SceneState>, scene: &Scene) -> wasmtime::
 }
 
 /// An error of instantiation: the scene's own start code may trap, everything else means that it does not fit.
-fn unrunnable(error: &wasmtime::Error) -> EndReason {
-    match end(error) {
+fn unrunnable(error: &wasmtime::Error, limits: &SceneLimits) -> EndReason {
+    match end(error, limits) {
         EndReason::Scene(SceneFault::Trap(message)) if error.downcast_ref::<wasmtime::Trap>().is_none() => {
             EndReason::Scene(SceneFault::Unrunnable(message))
         }

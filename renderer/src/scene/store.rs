@@ -5,9 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-use renderer_protocol::{EndReason, SceneFault};
+use renderer_protocol::{EndReason, SceneFault, SceneLimits, limits::Limit};
 use wasmtime::{
-    Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline, component::ResourceTable,
+    Engine, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline,
+    component::{ResourceTable, ResourceTableError},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
@@ -16,7 +17,7 @@ use crate::{
     frame::{FrameClock, Presenter},
     gpu::Gpu,
     host::{
-        self, OverLimit, Window,
+        self, OverLimit, OverQuota, Window,
         scene::SceneView,
         surface::{SurfaceCtx, SurfaceCtxView, SurfaceView, Turns},
         wasi::{ClocksCtxView, ClocksView, LogSink},
@@ -24,16 +25,6 @@ use crate::{
     },
 };
 
-/// A scene's linear memories together. The gallery's scenes use a few megabytes, a Python guest 60.
-const MEMORY_BYTES: usize = 256 << 20;
-/// Elements of a table: function pointers of a large program.
-const TABLE_ELEMENTS: usize = 100_000;
-/// Instances, tables and memories of a component with its adapters.
-const INSTANCES: usize = 64;
-/// Resource handles: buffers, views, events. wasmtime's default is 100,000.
-const TABLE_HANDLES: usize = 100_000;
-/// What one call may carry in lists and strings: a 4K texture upload, once.
-const HOSTCALL_FUEL: usize = 64 << 20;
 /// The time after which a computing guest lets the host's own tasks run.
 pub(crate) const EPOCH_MS: u32 = 50;
 /// The longest that a guest computes without waiting for anything.
@@ -53,6 +44,8 @@ pub struct SceneContext {
     pub seed: u64,
     /// Its output.
     pub log: LogSink,
+    /// What it may use.
+    pub limits: SceneLimits,
 }
 
 /// How far a scene is, for whoever watches from another thread.
@@ -118,28 +111,37 @@ pub(crate) struct SceneState {
     webgpu: WebGpuCtx,
     surface: SurfaceCtx,
     log: LogSink,
-    limits: Limits,
+    limiter: Limiter,
+    limits: SceneLimits,
 }
 
 impl SceneState {
+    /// What it may use.
+    pub(crate) fn limits(&self) -> &SceneLimits {
+        &self.limits
+    }
+
     /// A store with its limits set.
     pub(crate) fn store(engine: &Engine, context: SceneContext, progress: &Progress) -> Store<Self> {
-        let SceneContext { gpu, window, presenter, clock, seed, log } = context;
+        let SceneContext { gpu, window, presenter, clock, seed, log, limits } = context;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(TABLE_HANDLES);
+        table.set_max_capacity(size(limits.max_handles));
         let uncaptured = host::wasi::webgpu_log(&log);
         let state = Self {
             table,
             wasi: host::wasi::context(seed, &log),
             clock: clock.clone(),
-            webgpu: WebGpuCtx::new(gpu, uncaptured),
+            webgpu: WebGpuCtx::new(gpu, limits, uncaptured),
             surface: SurfaceCtx::new(window, presenter, clock),
             log,
-            limits: Limits::default(),
+            limiter: Limiter::new(&limits),
+            limits,
         };
         let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(size(limits.max_call_bytes));
+        // What a scene defines itself counts like what the host gives it.
+        store.set_max_component_handles(size(limits.max_handles));
         store.set_epoch_deadline(1);
         let progress = progress.clone();
         store.epoch_deadline_callback(move |_| {
@@ -160,25 +162,33 @@ impl SceneState {
 }
 
 /// Counts memory over all memories of the store, which `StoreLimits` does for each alone.
-struct Limits {
+struct Limiter {
     each: StoreLimits,
     memory_bytes: usize,
+    max_memory_bytes: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limiter {
+    fn new(limits: &SceneLimits) -> Self {
+        let max_memory_bytes = size(limits.max_memory_bytes);
+        let instances = size(limits.max_instances);
         let each = StoreLimitsBuilder::new()
-            .memory_size(MEMORY_BYTES)
-            .table_elements(TABLE_ELEMENTS)
-            .instances(INSTANCES)
-            .tables(INSTANCES)
-            .memories(INSTANCES)
+            .memory_size(max_memory_bytes)
+            .table_elements(size(limits.max_table_elements))
+            .instances(instances)
+            .tables(instances)
+            .memories(instances)
             .build();
-        Self { each, memory_bytes: 0 }
+        Self { each, memory_bytes: 0, max_memory_bytes }
     }
 }
 
-impl ResourceLimiter for Limits {
+/// A limit as the runtime takes it.
+fn size(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
         current: usize,
@@ -186,7 +196,7 @@ impl ResourceLimiter for Limits {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let others = self.memory_bytes.saturating_sub(current);
-        let Some(total) = others.checked_add(desired).filter(|total| *total <= MEMORY_BYTES) else {
+        let Some(total) = others.checked_add(desired).filter(|total| *total <= self.max_memory_bytes) else {
             return Ok(false);
         };
         let allowed = self.each.memory_growing(current, desired, maximum)?;
@@ -259,31 +269,54 @@ impl SceneView for SceneState {
 }
 
 /// Turns an error of the runtime into the end of its session.
-pub(crate) fn end(error: &wasmtime::Error) -> EndReason {
+pub(crate) fn end(error: &wasmtime::Error, limits: &SceneLimits) -> EndReason {
     // `wasi:cli/exit` leaves the guest by an error of the runtime, and is none: a status of 0 is like a return.
     match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(0)) => EndReason::Finished,
         Some(I32Exit(_)) => EndReason::Scene(SceneFault::ReturnedError),
-        None => EndReason::Scene(fault(error)),
+        None => EndReason::Scene(fault(error, limits)),
     }
 }
 
 /// The fault that a viewer is shown.
-fn fault(error: &wasmtime::Error) -> SceneFault {
+fn fault(error: &wasmtime::Error, limits: &SceneLimits) -> SceneFault {
     if let Some(error) = error.downcast_ref::<Unresponsive>() {
         return SceneFault::Unresponsive { ran_ms: error.ran_ms };
     }
     if let Some(over) = error.downcast_ref::<OverLimit>() {
         return SceneFault::Limit(over.to_string());
     }
+    if let Some(over) = error.downcast_ref::<OverQuota>() {
+        return SceneFault::Limit(over.to_string());
+    }
+    if let Some(over) = over_runtime_limit(error, limits) {
+        return SceneFault::Limit(over);
+    }
     SceneFault::Trap(shortened(&format!("{error:#}")))
+}
+
+/// The runtime's own limits, most of which have no type of error.
+fn over_runtime_limit(error: &wasmtime::Error, limits: &SceneLimits) -> Option<String> {
+    const BY_MESSAGE: [(&str, &str); 4] = [
+        ("store handle limit exceeded", "max-handles"),
+        ("fuel allocated for hostcalls has been exhausted", "max-call-bytes"),
+        ("resource limit exceeded: ", "max-instances"),
+        ("exceeds memory limits", "max-memory-bytes"),
+    ];
+    let message = error.root_cause().to_string();
+    let setting = match error.downcast_ref::<ResourceTableError>() {
+        Some(ResourceTableError::Full) => "max-handles",
+        _ => BY_MESSAGE.into_iter().find(|(text, _)| message.contains(text))?.1,
+    };
+    let limit = Limit::named(setting)?.get(limits);
+    Some(format!("{message} (the server's setting `{setting}` is {limit})"))
 }
 
 /// A message with a long backtrace, cut to what a page shows.
 fn shortened(message: &str) -> String {
     const SHOWN_BYTES: usize = 2_000;
     match message.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN_BYTES) {
-        Some(end) => format!("{} …", &message[..end]),
+        Some(end) => format!("{} …", message.get(..end).unwrap_or_default()),
         None => message.to_owned(),
     }
 }

@@ -6,7 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use renderer_protocol::{AccessUnit, FrameSize, LogLevel, LogLine, LogSource, ToWorker, ViewerId};
+use renderer_protocol::{
+    AccessUnit, FrameSize, LogLevel, LogLine, LogSource, SceneLimits, ToWorker, ViewerId,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -72,6 +74,8 @@ pub struct SessionLimits {
     pub max_bitrate_bps: u32,
     /// How long the session stays when the last viewer has left.
     pub grace: Duration,
+    /// What the scene may use.
+    pub scene: SceneLimits,
 }
 
 /// See the module.

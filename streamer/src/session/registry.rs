@@ -136,6 +136,7 @@ impl Sessions {
             frame_rate_hz: new.frame_rate_hz,
             bitrate_bps: self.limits.bitrate_bps.min(self.limits.max_bitrate_bps),
             seed: rand::random(),
+            limits: self.limits.scene,
         };
         let fresh_queue_is_full =
             |_| Problem::internal("Starting the session", &"the worker's queue is full");
@@ -279,6 +280,8 @@ fn start_problem(error: &StartError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use renderer_protocol::SceneLimits;
+
     use super::*;
 
     fn sessions(max_sessions: usize) -> (Sessions, tempfile::TempDir) {
@@ -289,6 +292,7 @@ mod tests {
             bitrate_bps: 1_000_000,
             max_bitrate_bps: 1_000_000,
             grace: Duration::from_secs(1),
+            scene: SceneLimits::default(),
         };
         let program = Program::this_binary(cache.path()).unwrap();
         (Sessions::new(program, limits, max_sessions, Arc::new(Metrics::new())), cache)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use renderer_protocol::{
-    AccessUnit, EndReason, FrameSize, FromWorker, LogLine, SceneFault, Start, ToWorker, codec,
+    AccessUnit, EndReason, FrameSize, FromWorker, LogLine, SceneFault, SceneLimits, Start, ToWorker, codec,
 };
 use tokio::{
     net::UnixStream,
@@ -56,14 +56,23 @@ impl Worker {
 
     /// A worker in which a scene runs at 320x180 and 30 Hz, watched.
     pub async fn running(scene: &Path) -> Self {
-        Self::running_with_seed(scene, 1).await
+        Self::running_as(scene, 1, SceneLimits::default()).await
     }
 
     /// The same with another seed for the scene's random numbers.
     pub async fn running_with_seed(scene: &Path, seed: u64) -> Self {
+        Self::running_as(scene, seed, SceneLimits::default()).await
+    }
+
+    /// The same with other limits.
+    pub async fn running_with(scene: &Path, limits: SceneLimits) -> Self {
+        Self::running_as(scene, 1, limits).await
+    }
+
+    async fn running_as(scene: &Path, seed: u64, limits: SceneLimits) -> Self {
         let mut worker = Self::start().await;
         let artifact = worker.compile(scene).await;
-        worker.send(&ToWorker::Start(start(artifact, seed))).await;
+        worker.send(&ToWorker::Start(start(artifact, seed, limits))).await;
         worker.send(&ToWorker::SetWatched(true)).await;
         worker
     }
@@ -164,8 +173,8 @@ pub fn assert_over_limit(end: &EndReason, limit: &str) {
 }
 
 /// What the tests start scenes with.
-fn start(artifact: PathBuf, seed: u64) -> Start {
-    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed }
+fn start(artifact: PathBuf, seed: u64, limits: SceneLimits) -> Start {
+    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed, limits }
 }
 
 /// A size that is one.

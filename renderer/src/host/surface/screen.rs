@@ -36,7 +36,7 @@ impl Screen {
         // An invalid texture shows nothing, and its errors were told when it was made.
         if !device.is_lost() && swapchain.configuration().is_valid() {
             let info = self.info(tick);
-            let presented = self.presenter().present(device.wgpu(), device.queue(), &texture, info);
+            let presented = self.presenter().present(device.wgpu(), device.queue(), &texture.wgpu, info);
             if let Err(error) = presented {
                 device.report(
                     ErrorKind::Validation,

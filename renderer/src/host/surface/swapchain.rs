@@ -9,7 +9,7 @@ use crate::{
     frame::Capture,
     host::{
         Tick,
-        webgpu::{CanvasConfiguration, Device, SurfaceTextureLife, Texture},
+        webgpu::{CanvasConfiguration, Device, HostClaim, SurfaceTextureLife, Texture},
     },
 };
 
@@ -20,13 +20,20 @@ pub(super) struct Swapchain {
     configuration: CanvasConfiguration,
     is_cpu: bool,
     /// All of one size; a new size begins a new ring.
-    idle: Vec<wgpu::Texture>,
+    idle: Vec<RingTexture>,
     current: Option<Current>,
+}
+
+/// A texture of the ring, counted as the scene's memory. It is made whatever the scene has left: a window must not stay empty because it
+/// grew.
+pub(super) struct RingTexture {
+    pub(super) wgpu: wgpu::Texture,
+    _claim: HostClaim,
 }
 
 /// The texture that is drawn into, and what the scene knows of it.
 struct Current {
-    wgpu: wgpu::Texture,
+    ring: RingTexture,
     scene: Texture,
     size: FrameSize,
     /// The tick that it was first asked for in. Another may begin before it is presented, of which the scene has seen nothing.
@@ -53,15 +60,15 @@ impl Swapchain {
             return Some(current.scene.clone());
         }
         self.keep_idle(size);
-        let wgpu = self.idle.pop().unwrap_or_else(|| self.create(size));
-        let scene = Texture::from_surface(self.device(), wgpu.clone(), self.configuration.usage())?;
-        self.current = Some(Current { wgpu, scene: scene.clone(), size, tick });
+        let ring = self.idle.pop().unwrap_or_else(|| self.create(size));
+        let scene = Texture::from_surface(self.device(), ring.wgpu.clone(), self.configuration.usage())?;
+        self.current = Some(Current { ring, scene: scene.clone(), size, tick });
         Some(scene)
     }
 
     /// A texture that can be captured, beside what the scene does with it. One of a configuration that no texture can have is invalid, and
     /// an error each time: <https://www.w3.org/TR/webgpu/#dom-gpucanvascontext-getcurrenttexture>.
-    fn create(&self, size: FrameSize) -> wgpu::Texture {
+    fn create(&self, size: FrameSize) -> RingTexture {
         let extent = wgpu::Extent3d { width: size.width(), height: size.height(), depth_or_array_layers: 1 };
         let mut view_formats = self.configuration.view_formats();
         let format = self.configuration.descriptor(extent, &[]).format;
@@ -72,15 +79,16 @@ impl Swapchain {
         if self.configuration.is_valid() {
             descriptor.usage |= Capture::texture_usages(self.is_cpu, format);
         }
-        self.device().wgpu().create_texture(&descriptor)
+        let claim = self.device().claim_for_host(&descriptor);
+        RingTexture { wgpu: self.device().wgpu().create_texture(&descriptor), _claim: claim }
     }
 
     /// Keeps the idle textures of this size. The others are destroyed, because the scene may hold handles of them for ever.
     fn keep_idle(&mut self, size: FrameSize) {
         self.idle.retain(|texture| {
-            let fits = (texture.width(), texture.height()) == size.into();
+            let fits = (texture.wgpu.width(), texture.wgpu.height()) == size.into();
             if !fits {
-                texture.destroy();
+                texture.wgpu.destroy();
             }
             fits
         });
@@ -99,29 +107,31 @@ impl Swapchain {
 
     /// Ends the current texture, which belongs to this tick: from here on the scene cannot use it. `None` when there is none, or the
     /// scene destroyed it.
-    pub(super) fn take_current(&mut self) -> Option<(wgpu::Texture, Tick)> {
-        let Current { wgpu, scene, tick, .. } = self.current.take()?;
+    pub(super) fn take_current(&mut self) -> Option<(RingTexture, Tick)> {
+        let Current { ring, scene, tick, .. } = self.current.take()?;
         let life = scene.surface_life()?;
         if life.is_expired() {
-            wgpu.destroy();
+            ring.wgpu.destroy();
             return None;
         }
         life.expire();
-        Some((wgpu, tick))
+        Some((ring, tick))
     }
 
     /// Puts a texture back into the ring. A later frame must show nothing of this one: an empty pass that discards its result tells
     /// wgpu so, which then clears the texture only if the scene loads it instead of clearing it itself.
-    pub(super) fn recycle(&mut self, texture: wgpu::Texture) {
+    pub(super) fn recycle(&mut self, texture: RingTexture) {
+        // The readback was submitted before.
+        self.device().count_submit();
         if self.idle.len() >= RING_TEXTURES
             || !self.configuration.is_valid()
-            || !texture.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT)
+            || !texture.wgpu.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT)
         {
             // wgpu frees it when the work that was submitted is done with it.
-            texture.destroy();
+            texture.wgpu.destroy();
             return;
         }
-        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let view = texture.wgpu.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder =
             self.device().wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
@@ -140,7 +150,7 @@ impl Swapchain {
     /// Gives the current texture up, unseen: <https://www.w3.org/TR/webgpu/#abstract-opdef-expire-the-current-texture>.
     pub(super) fn discard_current(&mut self) {
         if let Some((texture, _)) = self.take_current() {
-            texture.destroy();
+            texture.wgpu.destroy();
         }
     }
 }
@@ -149,6 +159,6 @@ impl Drop for Swapchain {
     /// A context that is configured again, or no longer, gives up its textures.
     fn drop(&mut self) {
         self.discard_current();
-        self.idle.iter().for_each(wgpu::Texture::destroy);
+        self.idle.iter().for_each(|texture| texture.wgpu.destroy());
     }
 }

@@ -1,6 +1,7 @@
 //! Bind group layouts, bind groups and pipeline layouts (<https://www.w3.org/TR/webgpu/#bindings>).
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
@@ -8,12 +9,14 @@ use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::labels;
-use super::textures::SurfaceTextureLife;
+use super::quota::{Claim, Kind};
+use super::textures::{SurfaceTextureLife, ViewClaim};
 
 /// `gpu-bind-group-layout`
 pub struct BindGroupLayout {
     pub(super) wgpu: wgpu::BindGroupLayout,
     pub(super) label: String,
+    pub(super) _claim: Arc<Claim>,
 }
 
 /// `gpu-bind-group`
@@ -22,12 +25,21 @@ pub struct BindGroup {
     /// Of the textures of surfaces that are in it.
     pub(super) lives: Vec<SurfaceTextureLife>,
     label: String,
+    _claim: Arc<Claim>,
+    _kept: Vec<Kept>,
+}
+
+/// What a bind group keeps that has memory.
+enum Kept {
+    Memory { _claim: Option<Arc<Claim>> },
+    View { _claim: ViewClaim },
 }
 
 /// `gpu-pipeline-layout`
 pub struct PipelineLayout {
     pub(super) wgpu: wgpu::PipelineLayout,
     label: String,
+    _claim: Arc<Claim>,
 }
 
 /// A binding number that no layout can have: their numbers are below `maxBindingsPerBindGroup`.
@@ -95,6 +107,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBindGroupLayoutDescriptor,
     ) -> wasmtime::Result<Resource<BindGroupLayout>> {
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::Layout)?;
         let label = labels::of(descriptor.label);
         let entries: Result<Vec<_>, String> = descriptor.entries.iter().map(layout_entry).collect();
         let wgpu = match entries {
@@ -115,7 +128,7 @@ impl WebGpuCtxView<'_> {
                 })
             }),
         };
-        Ok(self.table.push(BindGroupLayout { wgpu, label })?)
+        Ok(self.table.push(BindGroupLayout { wgpu, label, _claim: claim })?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createpipelinelayout>
@@ -125,6 +138,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuPipelineLayoutDescriptor,
     ) -> wasmtime::Result<Resource<PipelineLayout>> {
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::Layout)?;
         let label = labels::of(descriptor.label);
         let mut layouts = Vec::with_capacity(descriptor.bind_group_layouts.len());
         for layout in &descriptor.bind_group_layouts {
@@ -154,7 +168,7 @@ impl WebGpuCtxView<'_> {
                 })
             })
         };
-        Ok(self.table.push(PipelineLayout { wgpu, label })?)
+        Ok(self.table.push(PipelineLayout { wgpu, label, _claim: claim })?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createbindgroup>
@@ -164,13 +178,16 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBindGroupDescriptor,
     ) -> wasmtime::Result<Resource<BindGroup>> {
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::BindGroup)?;
         let label = labels::of(descriptor.label);
         // A texture stands for its default view, which has to live until the group is made.
         let mut views = Vec::new();
+        let mut kept = Vec::with_capacity(descriptor.entries.len());
         let mut lives = Vec::new();
         for entry in &descriptor.entries {
             if let wit::GpuBindingResource::GpuTexture(texture) = &entry.resource {
                 let texture = self.table.get(texture)?;
+                kept.push(Kept::Memory { _claim: texture.claim.clone() });
                 views.push(texture.default_view());
                 lives.extend(texture.life.clone());
             }
@@ -184,10 +201,13 @@ impl WebGpuCtxView<'_> {
         for entry in &descriptor.entries {
             let resource = match &entry.resource {
                 wit::GpuBindingResource::GpuBuffer(buffer) => {
-                    self.table.get(buffer)?.wgpu.as_entire_binding()
+                    let buffer = self.table.get(buffer)?;
+                    kept.push(Kept::Memory { _claim: buffer.claim.clone() });
+                    buffer.wgpu.as_entire_binding()
                 }
                 wit::GpuBindingResource::GpuBufferBinding(binding) => {
                     let buffer = self.table.get(&binding.buffer)?;
+                    kept.push(Kept::Memory { _claim: buffer.claim.clone() });
                     if binding.size == Some(0) {
                         refusal = Some(format!(
                             "binding {} of the bind group {label:?} has no bytes",
@@ -204,7 +224,9 @@ impl WebGpuCtxView<'_> {
                     wgpu::BindingResource::Sampler(&self.table.get(sampler)?.wgpu)
                 }
                 wit::GpuBindingResource::GpuTextureView(view) => {
-                    wgpu::BindingResource::TextureView(&self.table.get(view)?.wgpu)
+                    let view = self.table.get(view)?;
+                    kept.push(Kept::View { _claim: view.claim.clone() });
+                    wgpu::BindingResource::TextureView(&view.wgpu)
                 }
                 wit::GpuBindingResource::GpuTexture(_) => match views.next() {
                     Some(view) => wgpu::BindingResource::TextureView(view),
@@ -227,7 +249,7 @@ impl WebGpuCtxView<'_> {
                 device.make_invalid(message, |device| create(device, &entries))
             }
         };
-        Ok(self.table.push(BindGroup { wgpu, lives, label })?)
+        Ok(self.table.push(BindGroup { wgpu, lives, label, _claim: claim, _kept: kept })?)
     }
 }
 

@@ -8,7 +8,8 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::{WebGpu, WebGpuCtxView, labels};
+use super::quota::{Claim, Kind};
+use super::{WebGpu, WebGpuCtxView, labels, memory};
 
 /// Where a mapped range may begin.
 const MAP_OFFSET_ALIGNMENT: u64 = 8;
@@ -22,6 +23,10 @@ pub struct Buffer {
     usage: wit::GpuBufferUsage,
     label: String,
     map: Arc<Mutex<MapState>>,
+    /// `None` if there was no memory for it.
+    pub(super) claim: Option<Arc<Claim>>,
+    /// The copy that wgpu keeps of a buffer that is mapped at its creation, unless it is one that can be mapped to write.
+    mapped_copy: Mutex<Option<Arc<Claim>>>,
 }
 
 /// wgpu panics where a mapping is misused, so its state is followed here.
@@ -94,9 +99,30 @@ impl Buffer {
         let was = std::mem::take(&mut *self.map());
         // wgpu answers a pending request with an error in this call, so the lock must be free.
         if was != MapState::Unmapped {
-            self.wgpu.unmap();
+            // To unmap an invalid buffer is no error: <https://www.w3.org/TR/webgpu/#dom-gpubuffer-unmap>
+            self.device.unheard(|_| self.wgpu.unmap());
+            let copy = self.mapped_copy.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(copy) = copy {
+                copy.release_with_next_submit();
+            }
         }
         was != MapState::Unmapped
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gpubuffer-destroy>
+    fn destroy(&self) {
+        self.unmap();
+        self.wgpu.destroy();
+        if let Some(claim) = &self.claim {
+            claim.release_memory();
+        }
+    }
+
+    /// The device was destroyed; another device's buffer is not concerned.
+    pub(super) fn destroy_with(&self, device: &Device) {
+        if self.device.is(device) {
+            self.destroy();
+        }
     }
 }
 
@@ -109,6 +135,40 @@ fn map_error(kind: wit::MapAsyncErrorKind, message: impl Into<String>) -> wit::M
     wit::MapAsyncError { kind, message: message.into() }
 }
 
+/// A buffer if there is memory for it, and its place in the quota.
+///
+/// Where JavaScript throws a `RangeError` for a buffer that cannot be mapped at its creation, the interface has no result to carry one. It
+/// is invalid then like any other that there is no memory for, and so is each of its mapped ranges.
+fn create(
+    device: &Device,
+    label: &str,
+    (size, usage, mapped_at_creation): (u64, wit::GpuBufferUsage, bool),
+) -> (wgpu::Buffer, Option<Arc<Claim>>, Option<Arc<Claim>>) {
+    let describe =
+        |size, usage| wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation };
+    let descriptor = describe(size, usage.into());
+    let refused = size > device.wgpu().limits().max_buffer_size
+        || (mapped_at_creation && !size.is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT));
+    if refused {
+        return (device.wgpu().create_buffer(&descriptor), None, None);
+    }
+    let bytes = memory::buffer_bytes(size);
+    let has_copy = mapped_at_creation && !usage.contains(wit::GpuBufferUsage::MAP_WRITE);
+    let copy = if has_copy { device.claim_memory(None, bytes).map(Some) } else { Ok(None) };
+    // Without a place for the copy, the buffer asks for more than there can be.
+    let needed = if copy.is_ok() { bytes } else { u64::MAX };
+    let (wgpu, claim) = device.make_counted(
+        (Kind::Buffer, needed),
+        || format!("the {size} bytes of the buffer {label:?}"),
+        |device| device.create_buffer(&descriptor),
+        // No buffer has no usage.
+        |device| device.create_buffer(&describe(size, wgpu::BufferUsages::empty())),
+        |device| drop(device.create_buffer(&describe(0, descriptor.usage))),
+    );
+    let copy = copy.ok().flatten().filter(|_| claim.is_some());
+    (wgpu, claim, copy)
+}
+
 impl WebGpuCtxView<'_> {
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createbuffer>
     pub(super) fn make_buffer(
@@ -117,20 +177,21 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuBufferDescriptor,
     ) -> wasmtime::Result<Resource<Buffer>> {
         let device = self.table.get(device)?.clone();
-        let label = labels::of(descriptor.label);
         let mapped = descriptor.mapped_at_creation.unwrap_or(false);
-        let wgpu = device.wgpu().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(&label),
-            size: descriptor.size,
-            usage: descriptor.usage.into(),
-            mapped_at_creation: mapped,
-        });
-        let map = if mapped {
-            MapState::Mapped { range: 0..descriptor.size, writable: true }
-        } else {
-            MapState::Unmapped
+        let (size, usage) = (descriptor.size, descriptor.usage);
+        let label = labels::of(descriptor.label);
+        let (wgpu, claim, mapped_copy) = create(&device, &label, (size, usage, mapped));
+        let map =
+            if mapped { MapState::Mapped { range: 0..size, writable: true } } else { MapState::Unmapped };
+        let buffer = Buffer {
+            wgpu,
+            device,
+            usage,
+            label,
+            map: Arc::new(Mutex::new(map)),
+            claim,
+            mapped_copy: Mutex::new(mapped_copy),
         };
-        let buffer = Buffer { wgpu, device, usage: descriptor.usage, label, map: Arc::new(Mutex::new(map)) };
         Ok(self.table.push(buffer)?)
     }
 
@@ -306,11 +367,8 @@ impl wit::HostGpuBuffer for WebGpuCtxView<'_> {
         Ok(Ok(()))
     }
 
-    /// <https://www.w3.org/TR/webgpu/#dom-gpubuffer-destroy>
     fn destroy(&mut self, this: Resource<Buffer>) -> wasmtime::Result<()> {
-        let buffer = self.table.get(&this)?;
-        buffer.unmap();
-        buffer.wgpu.destroy();
+        self.table.get(&this)?.destroy();
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! attachments of one pixel, whose errors wgpu returns; only what passed becomes a bundle of wgpu's.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
@@ -15,6 +16,7 @@ use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
 use super::labels;
 use super::pipelines::RenderPipeline;
+use super::quota::{Claim, Hold, Kind};
 use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, RANGE_OUTSIDE, immediates, span};
 use super::textures::SurfaceTextureLife;
 use crate::host::OverLimit;
@@ -44,6 +46,7 @@ pub struct RenderBundle {
     /// Of the textures of surfaces that its bind groups have.
     pub(super) lives: Vec<SurfaceTextureLife>,
     label: String,
+    _counted: Option<Counted>,
 }
 
 /// What a bundle needs of the passes that execute it.
@@ -54,8 +57,14 @@ struct Layout {
     sample_count: u32,
 }
 
-#[derive(Default)]
+/// The bundle itself, and what it may speak of.
+struct Counted {
+    _claim: Arc<Claim>,
+    hold: Hold,
+}
+
 struct Recorded {
+    counted: Counted,
     commands: Vec<Command>,
     lives: Vec<SurfaceTextureLife>,
     debug_groups: usize,
@@ -235,6 +244,7 @@ impl RenderBundleEncoder {
         };
         let mut recorded = self.recorded.take();
         let lives = recorded.as_mut().map(|recorded| std::mem::take(&mut recorded.lives)).unwrap_or_default();
+        let mut counted = None;
         let wgpu = match recorded {
             None => {
                 invalid(GpuError::new(ErrorKind::Validation, "the render bundle encoder was finished before"))
@@ -246,7 +256,9 @@ impl RenderBundleEncoder {
                 ErrorKind::Validation,
                 "a debug group of the render bundle is still open",
             )),
-            Some(Recorded { commands, .. }) => {
+            Some(Recorded { commands, counted: now, .. }) => {
+                now.hold.finish();
+                counted = Some(now);
                 let (device, layout, name) = (self.device.wgpu().clone(), self.layout.clone(), label.clone());
                 // On the compiler's thread a panic of wgpu's would be one bundle's failure.
                 let made = self.device.gpu().compiler().run(move || {
@@ -264,7 +276,7 @@ impl RenderBundleEncoder {
                 }
             }
         };
-        RenderBundle { wgpu, lives, label }
+        RenderBundle { wgpu, lives, label, _counted: counted }
     }
 }
 
@@ -286,7 +298,8 @@ impl WebGpuCtxView<'_> {
             }),
             sample_count: descriptor.sample_count.unwrap_or(1),
         };
-        let mut recorded = Recorded::default();
+        let counted = Counted { _claim: device.claim(Kind::RenderBundle)?, hold: device.hold(None)? };
+        let mut recorded = Recorded { counted, commands: Vec::new(), debug_groups: 0, error: None };
         // Only to hear what wgpu says of the layout.
         let ((), error) = device.unheard(|device| drop(layout.encoder(device, &label)));
         if let Some(error) = error {

@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
+use super::quota::{Hold, Kind};
 use super::textures::SurfaceTextureLife;
 use super::{WebGpuCtxView, convert, labels};
 
@@ -21,10 +22,16 @@ pub struct CommandBuffer {
     /// `None` if it is invalid or was submitted.
     wgpu: Option<wgpu::CommandBuffer>,
     lives: Vec<SurfaceTextureLife>,
+    hold: Option<Hold>,
     label: String,
 }
 
 impl CommandBuffer {
+    /// What was recorded is submitted, or never will be.
+    pub(super) fn let_go(&mut self) {
+        self.hold = None;
+    }
+
     /// What can be submitted, once.
     pub(super) fn take(&mut self) -> Result<wgpu::CommandBuffer, String> {
         let expired = self.lives.iter().any(SurfaceTextureLife::is_expired);
@@ -54,6 +61,8 @@ struct Inner {
     /// The first error; it is reported by `finish`, as the standard says.
     error: Option<String>,
     lives: Vec<SurfaceTextureLife>,
+    /// `None` after `finish`, which passes it on.
+    hold: Option<Hold>,
 }
 
 enum State {
@@ -64,8 +73,8 @@ enum State {
 }
 
 impl Recording {
-    fn new(device: Device, encoder: wgpu::CommandEncoder) -> Self {
-        let inner = Inner { state: State::Open(encoder), error: None, lives: Vec::new() };
+    fn new(device: Device, encoder: wgpu::CommandEncoder, hold: Hold) -> Self {
+        let inner = Inner { state: State::Open(encoder), error: None, lives: Vec::new(), hold: Some(hold) };
         Self { device, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -132,10 +141,10 @@ impl Recording {
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpucommandencoder-finish>
     fn finish(&self, label: String) -> CommandBuffer {
-        let (state, error, lives) = {
+        let (state, error, lives, hold) = {
             let mut inner = self.inner();
             let state = std::mem::replace(&mut inner.state, State::Ended);
-            (state, inner.error.take(), std::mem::take(&mut inner.lives))
+            (state, inner.error.take(), std::mem::take(&mut inner.lives), inner.hold.take())
         };
         let invalid = |message: String| {
             self.device.invalid(message);
@@ -149,7 +158,10 @@ impl Recording {
             }
             (State::Open(encoder), None) => Some(encoder.finish()),
         };
-        CommandBuffer { wgpu, lives, label }
+        if let Some(hold) = &hold {
+            hold.finish();
+        }
+        CommandBuffer { hold: hold.filter(|_| wgpu.is_some()), wgpu, lives, label }
     }
 }
 
@@ -198,9 +210,10 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<CommandEncoder>> {
         let device = self.table.get(device)?.clone();
         let label = labels::of(descriptor.and_then(|descriptor| descriptor.label));
+        let hold = device.hold(Some(Kind::CommandBuffer))?;
         let encoder =
             device.wgpu().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&label) });
-        Ok(self.table.push(CommandEncoder { recording: Recording::new(device, encoder), label })?)
+        Ok(self.table.push(CommandEncoder { recording: Recording::new(device, encoder, hold), label })?)
     }
 
     pub(super) fn recording(&self, encoder: &Resource<CommandEncoder>) -> wasmtime::Result<Recording> {

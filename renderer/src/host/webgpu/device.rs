@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use renderer_protocol::SceneLimits;
 use tokio::sync::watch;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Access, Accessor, FutureProducer, FutureReader, Resource, StreamReader};
@@ -21,12 +22,13 @@ use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrorEvent, Uncapt
 use super::pipelines::{ComputePipeline, RenderPipeline};
 use super::queries::QuerySet;
 use super::queues::Queue;
+use super::quota::{Claim, Hold, Kind, Timeline};
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
-use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, WebGpuView, labels};
+use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, WebGpuView, labels, memory};
 use crate::gpu::{Gpu, Poller};
-use crate::host::OverLimit;
+use crate::host::{OverLimit, OverQuota};
 
 /// Why a device ended.
 #[derive(Clone, Debug)]
@@ -48,6 +50,7 @@ struct Shared {
     errors: Arc<ErrorSink>,
     lost: Arc<watch::Sender<Option<LostInfo>>>,
     poller: Poller,
+    timeline: Arc<Timeline>,
     label: Mutex<String>,
     queue_label: Mutex<String>,
     _slot: DeviceSlot,
@@ -79,7 +82,8 @@ impl Device {
             .now_or_never()
             .ok_or("the driver did not answer")?
             .map_err(|error| error.to_string())?;
-        let errors = Arc::new(ErrorSink::new(log));
+        let queued_errors = usize::try_from(slot.quota.limits().max_queued_errors).unwrap_or(usize::MAX);
+        let errors = Arc::new(ErrorSink::new(log, queued_errors));
         let sink = Arc::clone(&errors);
         // Without this handler wgpu panics at the first wrong call.
         wgpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.report(error.into())));
@@ -94,6 +98,7 @@ impl Device {
         });
         let poller = Poller::start(wgpu.clone()).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
+        let timeline = Timeline::new(Arc::clone(&slot.quota));
         Ok(Self {
             shared: Arc::new(Shared {
                 gpu,
@@ -102,6 +107,7 @@ impl Device {
                 errors,
                 lost,
                 poller,
+                timeline,
                 label,
                 queue_label,
                 _slot: slot,
@@ -159,6 +165,80 @@ impl Device {
         self.shared.poller.wake();
     }
 
+    /// What the scene may use.
+    pub(super) fn scene_limits(&self) -> &SceneLimits {
+        self.shared.timeline.quota().limits()
+    }
+
+    /// Counts an object for which WebGPU has no out-of-memory error: going over the quota ends the scene.
+    pub(super) fn claim(&self, kind: Kind) -> Result<Arc<Claim>, OverQuota> {
+        self.claim_memory(Some(kind), 0)
+    }
+
+    /// Counts an object and its memory; going over the quota is an out-of-memory error, and an invalid object.
+    pub(super) fn claim_memory(&self, kind: Option<Kind>, bytes: u64) -> Result<Arc<Claim>, OverQuota> {
+        self.shared.timeline.claim((&self.shared.wgpu, &self.shared.queue), kind, bytes)
+    }
+
+    /// Counts a texture that the host makes for the scene, until what is returned is dropped.
+    pub fn claim_for_host(&self, texture: &wgpu::TextureDescriptor<'_>) -> HostClaim {
+        HostClaim { _claim: self.shared.timeline.claim_for_host(memory::texture_bytes(texture)) }
+    }
+
+    /// For something that will hold recorded commands.
+    pub(super) fn hold(&self, kind: Option<Kind>) -> Result<Hold, OverQuota> {
+        self.shared.timeline.hold(kind)
+    }
+
+    /// To be called before the queue writes this many bytes.
+    pub(super) fn count_write(&self, bytes: usize) -> Result<(), OverQuota> {
+        self.shared.timeline.write(&self.shared.wgpu, &self.shared.queue, bytes)
+    }
+
+    /// To be called after each submit to the [queue](Device::queue).
+    pub fn count_submit(&self) {
+        self.shared.timeline.submitted(&self.shared.wgpu, &self.shared.queue);
+    }
+
+    /// Makes an object with memory: by `make` if the quota has room for it, and else by `make_invalid`, with an out-of-memory error.
+    /// wgpu's own errors are the scene's, and leave nothing counted. `probe` makes a small one of the same kind: a description that no
+    /// device accepts is a validation error, however large it is.
+    pub(super) fn make_counted<R>(
+        &self,
+        (kind, bytes): (Kind, u64),
+        what: impl FnOnce() -> String,
+        make: impl FnOnce(&wgpu::Device) -> R,
+        make_invalid: impl FnOnce(&wgpu::Device) -> R,
+        probe: impl FnOnce(&wgpu::Device),
+    ) -> (R, Option<Arc<Claim>>) {
+        match self.claim_memory(Some(kind), bytes) {
+            Ok(claim) => {
+                let (object, error) = self.unheard(make);
+                if let Some(error) = error {
+                    claim.without_memory();
+                    self.report(error.kind, error.message);
+                }
+                (object, Some(claim))
+            }
+            Err(over) => {
+                let error = self.unheard(probe).1;
+                let error = error.unwrap_or_else(|| {
+                    GpuError::new(
+                        ErrorKind::OutOfMemory,
+                        format!("there is no memory for {}: {over}", what()),
+                    )
+                });
+                self.report(error.kind, error.message);
+                (self.unheard(make_invalid).0, None)
+            }
+        }
+    }
+
+    /// The same device, and not only one of the same adapter.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(super) fn gpu(&self) -> &Arc<Gpu> {
         &self.shared.gpu
     }
@@ -177,10 +257,11 @@ impl Device {
         self.shared.lost.subscribe()
     }
 
-    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>
+    /// The loss of <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>; what the scene has of the device is destroyed by the caller.
     ///
     /// wgpu's device lives on: pictures that were presented are still read from its memory by another thread, and wgpu's own `destroy`
-    /// would free that under it. To the scene the device is lost, and its memory goes with the last handle.
+    /// would free that under it. So each of the scene's own buffers, textures and query sets is destroyed alone. What has no handle any
+    /// more but is part of a bind group or view goes with those.
     fn destroy(&self) {
         let info = LostInfo {
             reason: wit::GpuDeviceLostReason::Destroyed,
@@ -188,6 +269,11 @@ impl Device {
         };
         lose(&self.shared.errors, &self.shared.lost, info);
     }
+}
+
+/// Counts memory that is the host's own, until it is dropped.
+pub struct HostClaim {
+    _claim: Arc<Claim>,
 }
 
 /// The body of [`Device::unheard`], for threads that have only the wgpu device.
@@ -351,7 +437,17 @@ impl wit::HostGpuDevice for WebGpuCtxView<'_> {
     }
 
     fn destroy(&mut self, this: Resource<Device>) -> wasmtime::Result<()> {
-        self.table.get(&this)?.destroy();
+        let device = self.table.get(&this)?.clone();
+        device.destroy();
+        for object in self.table.iter_mut() {
+            if let Some(buffer) = object.downcast_ref::<Buffer>() {
+                buffer.destroy_with(&device);
+            } else if let Some(texture) = object.downcast_ref::<Texture>() {
+                texture.destroy_with(&device);
+            } else if let Some(set) = object.downcast_ref::<QuerySet>() {
+                set.destroy_with(&device);
+            }
+        }
         Ok(())
     }
 

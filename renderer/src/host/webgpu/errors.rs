@@ -19,8 +19,6 @@ pub const MAX_MESSAGE_BYTES: usize = 4096;
 pub const MAX_LOGGED: u32 = 64;
 /// Scopes that may be open at once; nesting as deep as this is a loop that forgot to pop.
 const MAX_SCOPES: usize = 1024;
-/// Errors that wait in a stream for a scene to read them; later ones are only logged.
-const MAX_WAITING: usize = 64;
 /// Streams of one device at once.
 const MAX_STREAMS: usize = 16;
 
@@ -95,11 +93,13 @@ struct State {
 pub(super) struct ErrorSink {
     state: Mutex<State>,
     log: Log,
+    /// Errors that wait in a stream for a scene to read them; later ones are only logged.
+    max_queued: usize,
 }
 
 impl ErrorSink {
-    pub(super) fn new(log: Log) -> Self {
-        Self { state: Mutex::default(), log }
+    pub(super) fn new(log: Log, max_queued: usize) -> Self {
+        Self { state: Mutex::default(), log, max_queued }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -159,7 +159,7 @@ impl ErrorSink {
         if state.streams.len() >= MAX_STREAMS {
             return Err(OverLimit { what: "streams of uncaptured errors for a device", limit: MAX_STREAMS });
         }
-        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        let (sender, receiver) = mpsc::channel(self.max_queued);
         state.streams.push(sender);
         Ok(receiver)
     }
@@ -258,10 +258,13 @@ mod tests {
 
     use super::*;
 
+    const MAX_QUEUED: usize = 8;
+
     fn sink() -> (ErrorSink, Arc<Mutex<Vec<String>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&lines);
-        (ErrorSink::new(Arc::new(move |line: &str| theirs.lock().unwrap().push(line.to_owned()))), lines)
+        let log: Log = Arc::new(move |line: &str| theirs.lock().unwrap().push(line.to_owned()));
+        (ErrorSink::new(log, MAX_QUEUED), lines)
     }
 
     fn error(kind: ErrorKind, message: &str) -> GpuError {

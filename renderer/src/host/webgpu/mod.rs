@@ -17,9 +17,11 @@ mod convert;
 mod device;
 mod errors;
 mod labels;
+mod memory;
 mod pipelines;
 mod queries;
 mod queues;
+mod quota;
 mod records;
 mod render_passes;
 mod samplers;
@@ -31,14 +33,16 @@ mod tests;
 
 use std::sync::Arc;
 
+use renderer_protocol::SceneLimits;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 pub use self::canvas::{Canvas, CanvasConfiguration, CanvasContext, NotConfigured};
 pub use self::convert::standard_format;
-pub use self::device::Device;
+pub use self::device::{Device, HostClaim};
 pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES, UncapturedErrorEvent, UncapturedErrors};
+use self::quota::Quota;
 pub use self::textures::{SurfaceTextureLife, Texture};
-use super::OverLimit;
+use super::OverQuota;
 use crate::gpu::Gpu;
 
 /// Called with one line for each uncaptured error; see [`MAX_LOGGED`].
@@ -49,30 +53,37 @@ pub struct WebGpuCtx {
     gpu: Arc<Gpu>,
     log: Log,
     last_ticket: u64,
+    quota: Arc<Quota>,
     devices: Arc<()>,
 }
 
-/// Devices that a scene may hold at once. Most have one; each costs a thread, and memory in the driver.
-const MAX_DEVICES: usize = 8;
-
-/// One of the [`MAX_DEVICES`], until it is dropped.
+/// One of the devices that a scene may have at once, until it is dropped.
 struct DeviceSlot {
+    quota: Arc<Quota>,
     _counted: Arc<()>,
 }
 
 impl WebGpuCtx {
-    /// A scene's access to `gpu`. `on_uncaptured` gets the text of errors that no error scope of the scene captured, a bounded
+    /// A scene's access to `gpu`, as far as `limits` let it. `on_uncaptured` gets the text of errors that no error scope of the scene captured, a bounded
     /// number of times, each at most [`MAX_MESSAGE_BYTES`] long, on whatever thread they arise.
-    pub fn new(gpu: Arc<Gpu>, on_uncaptured: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { gpu, log: Arc::new(on_uncaptured), last_ticket: 0, devices: Arc::default() }
+    pub fn new(
+        gpu: Arc<Gpu>,
+        limits: SceneLimits,
+        on_uncaptured: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let quota = Quota::new(limits);
+        Self { gpu, log: Arc::new(on_uncaptured), last_ticket: 0, quota, devices: Arc::default() }
     }
 
-    fn device_slot(&self) -> Result<DeviceSlot, OverLimit> {
+    fn device_slot(&self) -> Result<DeviceSlot, OverQuota> {
+        let limit = self.quota.limits().max_devices;
         // The context's own is one more.
-        if Arc::strong_count(&self.devices) > MAX_DEVICES {
-            return Err(OverLimit { what: "devices at once", limit: MAX_DEVICES });
+        let devices = Arc::strong_count(&self.devices).saturating_sub(1);
+        if u64::try_from(devices).is_ok_and(|devices| devices < limit) {
+            Ok(DeviceSlot { quota: Arc::clone(&self.quota), _counted: Arc::clone(&self.devices) })
+        } else {
+            Err(OverQuota { what: "devices at once", limit, setting: "max-devices" })
         }
-        Ok(DeviceSlot { _counted: Arc::clone(&self.devices) })
     }
 
     /// Tells requests apart that end elsewhere than here.

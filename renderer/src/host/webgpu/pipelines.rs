@@ -1,6 +1,7 @@
 //! Compute and render pipelines (<https://www.w3.org/TR/webgpu/#pipelines>). Compiled where shaders are, and for the same reason.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
@@ -8,6 +9,7 @@ use super::bind_groups::BindGroupLayout;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
+use super::quota::{Claim, Kind};
 use super::records::ConstantRecord;
 use super::shaders::ShaderModule;
 use super::{WebGpuCtxView, convert, labels};
@@ -16,12 +18,16 @@ use super::{WebGpuCtxView, convert, labels};
 pub struct ComputePipeline {
     pub(super) wgpu: wgpu::ComputePipeline,
     label: String,
+    device: Device,
+    _claim: Arc<Claim>,
 }
 
 /// `gpu-render-pipeline`
 pub struct RenderPipeline {
     pub(super) wgpu: wgpu::RenderPipeline,
     label: String,
+    device: Device,
+    _claim: Arc<Claim>,
 }
 
 /// A descriptor that owns all it speaks of, so that it can go to the compiler's thread.
@@ -240,13 +246,15 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<ComputePipeline>> {
         let description = self.compute_description(descriptor)?;
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::Pipeline)?;
         let (theirs, label) = (device.wgpu().clone(), description.label.clone());
         let wgpu = device
             .gpu()
             .compiler()
             .run(move || description.create(&theirs))
             .map_err(|_| compiler_failed(device, &label))?;
-        Ok(self.table.push(ComputePipeline { wgpu, label })?)
+        let device = device.clone();
+        Ok(self.table.push(ComputePipeline { wgpu, label, device, _claim: claim })?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createrenderpipeline>
@@ -257,13 +265,15 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<RenderPipeline>> {
         let description = self.render_description(descriptor)?;
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::Pipeline)?;
         let (theirs, label) = (device.wgpu().clone(), description.label.clone());
         let wgpu = device
             .gpu()
             .compiler()
             .run(move || description.create(&theirs))
             .map_err(|_| compiler_failed(device, &label))?;
-        Ok(self.table.push(RenderPipeline { wgpu, label })?)
+        let device = device.clone();
+        Ok(self.table.push(RenderPipeline { wgpu, label, device, _claim: claim })?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createcomputepipelineasync>
@@ -276,8 +286,10 @@ impl WebGpuCtxView<'_> {
     > {
         let description = self.compute_description(descriptor)?;
         let label = description.label.clone();
-        let work = start(self.table.get(device)?, move |device| description.create(device));
-        Ok(async move { work.await.map(|wgpu| ComputePipeline { wgpu, label }) })
+        let device = self.table.get(device)?.clone();
+        let claim = device.claim(Kind::Pipeline)?;
+        let work = start(&device, move |device| description.create(device));
+        Ok(async move { work.await.map(|wgpu| ComputePipeline { wgpu, label, device, _claim: claim }) })
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createrenderpipelineasync>
@@ -289,8 +301,10 @@ impl WebGpuCtxView<'_> {
     {
         let description = self.render_description(descriptor)?;
         let label = description.label.clone();
-        let work = start(self.table.get(device)?, move |device| description.create(device));
-        Ok(async move { work.await.map(|wgpu| RenderPipeline { wgpu, label }) })
+        let device = self.table.get(device)?.clone();
+        let claim = device.claim(Kind::Pipeline)?;
+        let work = start(&device, move |device| description.create(device));
+        Ok(async move { work.await.map(|wgpu| RenderPipeline { wgpu, label, device, _claim: claim }) })
     }
 }
 
@@ -300,8 +314,10 @@ impl wit::HostGpuComputePipeline for WebGpuCtxView<'_> {
         this: Resource<ComputePipeline>,
         index: u32,
     ) -> wasmtime::Result<Resource<BindGroupLayout>> {
-        let wgpu = self.table.get(&this)?.wgpu.get_bind_group_layout(index);
-        Ok(self.table.push(BindGroupLayout { wgpu, label: String::new() })?)
+        let pipeline = self.table.get(&this)?;
+        let claim = pipeline.device.claim(Kind::Layout)?;
+        let wgpu = pipeline.wgpu.get_bind_group_layout(index);
+        Ok(self.table.push(BindGroupLayout { wgpu, label: String::new(), _claim: claim })?)
     }
 
     super::object_base!(ComputePipeline);
@@ -313,8 +329,10 @@ impl wit::HostGpuRenderPipeline for WebGpuCtxView<'_> {
         this: Resource<RenderPipeline>,
         index: u32,
     ) -> wasmtime::Result<Resource<BindGroupLayout>> {
-        let wgpu = self.table.get(&this)?.wgpu.get_bind_group_layout(index);
-        Ok(self.table.push(BindGroupLayout { wgpu, label: String::new() })?)
+        let pipeline = self.table.get(&this)?;
+        let claim = pipeline.device.claim(Kind::Layout)?;
+        let wgpu = pipeline.wgpu.get_bind_group_layout(index);
+        Ok(self.table.push(BindGroupLayout { wgpu, label: String::new(), _claim: claim })?)
     }
 
     super::object_base!(RenderPipeline);

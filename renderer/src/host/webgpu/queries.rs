@@ -1,11 +1,14 @@
 //! Query sets (<https://www.w3.org/TR/webgpu/#queries>).
 
+use std::sync::Arc;
+
 use wasmtime::component::Resource;
 
 use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::labels;
+use super::quota::{Claim, Kind};
+use super::{labels, memory};
 
 /// `gpu-query-set`
 pub struct QuerySet {
@@ -13,6 +16,25 @@ pub struct QuerySet {
     kind: wit::GpuQueryType,
     count: u32,
     label: String,
+    device: Device,
+    claim: Option<Arc<Claim>>,
+}
+
+impl QuerySet {
+    /// <https://www.w3.org/TR/webgpu/#dom-gpuqueryset-destroy>
+    fn destroy(&self) {
+        self.wgpu.destroy();
+        if let Some(claim) = &self.claim {
+            claim.release_memory();
+        }
+    }
+
+    /// The device was destroyed; another device's query set is not concerned.
+    pub(super) fn destroy_with(&self, device: &Device) {
+        if self.device.is(device) {
+            self.destroy();
+        }
+    }
 }
 
 impl WebGpuCtxView<'_> {
@@ -22,7 +44,7 @@ impl WebGpuCtxView<'_> {
         device: &Resource<Device>,
         descriptor: wit::GpuQuerySetDescriptor,
     ) -> wasmtime::Result<Result<Resource<QuerySet>, wit::CreateQuerySetError>> {
-        let device = self.table.get(device)?;
+        let device = self.table.get(device)?.clone();
         let ty = match descriptor.type_ {
             wit::GpuQueryType::Occlusion => wgpu::QueryType::Occlusion,
             wit::GpuQueryType::Timestamp
@@ -38,19 +60,30 @@ impl WebGpuCtxView<'_> {
             }
         };
         let label = labels::of(descriptor.label);
-        let wgpu = device.wgpu().create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some(&label),
-            ty,
-            count: descriptor.count,
-        });
-        let set = QuerySet { wgpu, kind: descriptor.type_, count: descriptor.count, label };
+        let create = |device: &wgpu::Device, count| {
+            device.create_query_set(&wgpu::QuerySetDescriptor { label: Some(&label), ty, count })
+        };
+        let count = descriptor.count;
+        let (wgpu, claim) = if (1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
+            device.make_counted(
+                (Kind::QuerySet, memory::query_set_bytes(count)),
+                || format!("the {count} queries of the query set {label:?}"),
+                |device| create(device, count),
+                // No query set has no queries.
+                |device| create(device, 0),
+                |_| {},
+            )
+        } else {
+            (create(device.wgpu(), count), None)
+        };
+        let set = QuerySet { wgpu, kind: descriptor.type_, count, label, device, claim };
         Ok(Ok(self.table.push(set)?))
     }
 }
 
 impl wit::HostGpuQuerySet for WebGpuCtxView<'_> {
     fn destroy(&mut self, this: Resource<QuerySet>) -> wasmtime::Result<()> {
-        self.table.get(&this)?.wgpu.destroy();
+        self.table.get(&this)?.destroy();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
 use super::command_encoding::CommandBuffer;
 use super::device::{Device, label_of, relabel};
+use super::errors::ErrorKind;
 use super::{WebGpu, WebGpuCtxView, convert};
 
 /// `gpu-queue`; all handles are the device's one queue.
@@ -71,7 +72,14 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
             Some(message) => device.invalid(message),
             // What is submitted to a lost device is never done.
             None if device.is_lost() => {}
-            None => drop(device.queue().submit(buffers)),
+            None => {
+                device.queue().submit(buffers);
+                device.count_submit();
+            }
+        }
+        // From here on the GPU holds what was recorded, or nobody.
+        for buffer in &command_buffers {
+            self.table.get_mut(buffer)?.let_go();
         }
         Ok(())
     }
@@ -99,7 +107,10 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         let buffer = &self.table.get(&buffer)?.wgpu;
         let device = &self.table.get(&this)?.device;
         if !device.is_lost() {
-            device.queue().write_buffer(buffer, buffer_offset, part);
+            match device.count_write(part.len()) {
+                Ok(()) => device.queue().write_buffer(buffer, buffer_offset, part),
+                Err(over) => device.report(ErrorKind::OutOfMemory, over.to_string()),
+            }
         }
         Ok(Ok(()))
     }
@@ -129,7 +140,10 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         }
         let layout =
             convert::texel_layout(data_layout.offset, data_layout.bytes_per_row, data_layout.rows_per_image);
-        device.queue().write_texture(destination, &data, layout, convert::extent(size));
+        match device.count_write(data.len()) {
+            Ok(()) => device.queue().write_texture(destination, &data, layout, convert::extent(size)),
+            Err(over) => device.report(ErrorKind::OutOfMemory, over.to_string()),
+        }
         Ok(())
     }
 

@@ -1,16 +1,20 @@
 //! Samplers (<https://www.w3.org/TR/webgpu/#samplers>).
 
+use std::sync::Arc;
+
 use wasmtime::component::Resource;
 
 use super::WebGpuCtxView;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::labels;
+use super::quota::{Claim, Kind};
 
 /// `gpu-sampler`
 pub struct Sampler {
     pub(super) wgpu: wgpu::Sampler,
     label: String,
+    _claim: Arc<Claim>,
 }
 
 impl WebGpuCtxView<'_> {
@@ -21,10 +25,12 @@ impl WebGpuCtxView<'_> {
         descriptor: Option<wit::GpuSamplerDescriptor>,
     ) -> wasmtime::Result<Resource<Sampler>> {
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::Sampler)?;
         let sampler = match descriptor {
             None => Sampler {
                 wgpu: device.wgpu().create_sampler(&wgpu::SamplerDescriptor::default()),
                 label: String::new(),
+                _claim: claim,
             },
             Some(descriptor) => {
                 let label = labels::of(descriptor.label);
@@ -49,7 +55,7 @@ impl WebGpuCtxView<'_> {
                     anisotropy_clamp: descriptor.max_anisotropy.unwrap_or(1),
                     border_color: None,
                 });
-                Sampler { wgpu, label }
+                Sampler { wgpu, label, _claim: claim }
             }
         };
         Ok(self.table.push(sampler)?)

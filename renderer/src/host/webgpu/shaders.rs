@@ -1,12 +1,15 @@
 //! Shader modules (<https://www.w3.org/TR/webgpu/#shader-modules>). They are compiled on a thread of their own, because of what
 //! nesting does to stacks: see [`crate::gpu::ShaderCompiler`].
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::{Device, capture};
 use super::errors::ErrorKind;
+use super::quota::{Claim, Kind};
 use super::{WebGpu, WebGpuCtxView, labels};
 use crate::gpu::check_source;
 
@@ -15,6 +18,7 @@ pub struct ShaderModule {
     pub(super) wgpu: wgpu::ShaderModule,
     messages: Vec<CompilationMessage>,
     label: String,
+    _claim: Arc<Claim>,
 }
 
 /// `gpu-compilation-info`
@@ -95,6 +99,7 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuShaderModuleDescriptor,
     ) -> wasmtime::Result<Resource<ShaderModule>> {
         let device = self.table.get(device)?;
+        let claim = device.claim(Kind::ShaderModule)?;
         let label = labels::of(descriptor.label);
         let refuse = |kind: ErrorKind, message: String| {
             // Too short a source to need the compiler's stack.
@@ -102,16 +107,17 @@ impl WebGpuCtxView<'_> {
             device.report(kind, message.clone());
             (wgpu, vec![CompilationMessage::error(message)])
         };
-        let (wgpu, messages) = if let Err(message) = check_source(&descriptor.code) {
-            refuse(ErrorKind::Validation, message)
-        } else {
-            let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
-            let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
-            compiled.unwrap_or_else(|error| {
-                refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
-            })
-        };
-        Ok(self.table.push(ShaderModule { wgpu, messages, label })?)
+        let (wgpu, messages) =
+            if let Err(message) = check_source(&descriptor.code, device.scene_limits().max_shader_bytes) {
+                refuse(ErrorKind::Validation, message)
+            } else {
+                let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
+                let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
+                compiled.unwrap_or_else(|error| {
+                    refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
+                })
+            };
+        Ok(self.table.push(ShaderModule { wgpu, messages, label, _claim: claim })?)
     }
 }
 

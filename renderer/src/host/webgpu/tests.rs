@@ -1,10 +1,12 @@
 //! The host functions, called as a scene calls them, on the machine's Vulkan adapter.
 
 mod devices;
+mod quotas;
 mod shaders;
 
 use std::sync::{Arc, Mutex};
 
+use renderer_protocol::{SceneLimits, limits};
 use wasmtime::component::{Accessor, Resource, ResourceTable};
 use wasmtime::{Config, Engine, Store};
 
@@ -15,11 +17,9 @@ use super::command_encoding::{CommandBuffer, CommandEncoder};
 use super::pipelines::RenderPipeline;
 use super::shaders::ShaderModule;
 use super::textures::{Texture, TextureView};
-use super::{
-    Device, MAX_DEVICES, OverLimit, SurfaceTextureLife, WebGpu, WebGpuCtx, WebGpuCtxView, WebGpuView,
-};
+use super::{Device, OverQuota, SurfaceTextureLife, WebGpu, WebGpuCtx, WebGpuCtxView, WebGpuView};
 use crate::frame::test_gpu;
-use crate::gpu::{Backend, Gpu, MAX_FUNCTION_BYTES, MAX_SHADER_BYTES, MAX_SHADER_NESTING};
+use crate::gpu::{Backend, Gpu, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING};
 
 /// A side of the pictures that the tests draw: 64 pixels of 4 bytes fill a row of a copy without padding.
 const SIDE: u32 = 64;
@@ -50,13 +50,17 @@ fn lend<T: 'static>(object: &Resource<T>) -> Resource<T> {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with_limits(SceneLimits::default()).await
+    }
+
+    async fn with_limits(limits: SceneLimits) -> Self {
         let mut config = Config::new();
         config.wasm_component_model_async(true);
         let engine = Engine::new(&config).unwrap();
         let errors = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&errors);
         let gpu = Gpu::open(Backend::Vulkan).unwrap();
-        let ctx = WebGpuCtx::new(gpu, move |line| theirs.lock().unwrap().push(line.to_owned()));
+        let ctx = WebGpuCtx::new(gpu, limits, move |line| theirs.lock().unwrap().push(line.to_owned()));
         let mut store = Store::new(&engine, State { ctx, table: ResourceTable::new() });
         let device = call(&mut store, async |host| {
             let gpu: Resource<GpuObject> = host.with(|mut access| access.get().get_gpu()).unwrap();

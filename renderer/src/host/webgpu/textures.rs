@@ -7,7 +7,8 @@ use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
-use super::{WebGpuCtxView, convert, labels};
+use super::quota::{Claim, Kind};
+use super::{WebGpuCtxView, convert, labels, memory};
 
 /// `gpu-texture`; clones are handles of the same texture.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct Texture {
     usage: wit::GpuTextureUsage,
     binding_view_dimension: Option<wit::GpuTextureViewDimension>,
     pub(super) life: Option<SurfaceTextureLife>,
+    /// `None` for a surface's, which the surface counts, and if there was no memory for it.
+    pub(super) claim: Option<Arc<Claim>>,
 }
 
 /// How long a scene may use the texture of a surface, and whether it has. Clones speak of the same texture.
@@ -78,7 +81,26 @@ impl Texture {
             usage,
             binding_view_dimension: None,
             life: Some(SurfaceTextureLife::default()),
+            claim: None,
         })
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-gputexture-destroy>
+    fn destroy(&self) {
+        match &self.life {
+            Some(life) => life.expire(),
+            None => self.wgpu.destroy(),
+        }
+        if let Some(claim) = &self.claim {
+            claim.release_memory();
+        }
+    }
+
+    /// The device was destroyed; another device's texture is not concerned.
+    pub(super) fn destroy_with(&self, device: &Device) {
+        if self.device.is(device) {
+            self.destroy();
+        }
     }
 
     /// The life of a surface's texture; `None` for a texture of the scene's own.
@@ -110,6 +132,59 @@ pub struct TextureView {
     /// The format that the view shows, for attachments.
     pub(super) format: wgpu::TextureFormat,
     pub(super) life: Option<SurfaceTextureLife>,
+    pub(super) claim: ViewClaim,
+}
+
+/// What a view keeps: itself, and the texture.
+#[derive(Clone)]
+pub(super) struct ViewClaim {
+    _view: Arc<Claim>,
+    _texture: Option<Arc<Claim>>,
+}
+
+/// A texture if there is memory for it, and its place in the quota.
+fn create(device: &Device, wanted: &wgpu::TextureDescriptor<'_>) -> (wgpu::Texture, Option<Arc<Claim>>) {
+    let limits = device.wgpu().limits();
+    let size = wanted.size;
+    let (largest_side, most_layers) = match wanted.dimension {
+        wgpu::TextureDimension::D1 => (limits.max_texture_dimension_1d, 1),
+        wgpu::TextureDimension::D2 => (limits.max_texture_dimension_2d, limits.max_texture_array_layers),
+        wgpu::TextureDimension::D3 => (limits.max_texture_dimension_3d, limits.max_texture_dimension_3d),
+    };
+    let (block_width, block_height) = wanted.format.block_dimensions();
+    let accepted = (1..=largest_side).contains(&size.width)
+        && (1..=largest_side).contains(&size.height)
+        && (1..=most_layers).contains(&size.depth_or_array_layers)
+        && (1..=size.max_mips(wanted.dimension)).contains(&wanted.mip_level_count)
+        && size.width.is_multiple_of(block_width)
+        && size.height.is_multiple_of(block_height);
+    if !accepted {
+        return (device.wgpu().create_texture(wanted), None);
+    }
+    let small = wgpu::Extent3d { width: block_width, height: block_height, depth_or_array_layers: 1 };
+    device.make_counted(
+        (Kind::Texture, memory::texture_bytes(wanted)),
+        || format!("the texture {:?} of {:?}", wanted.label.unwrap_or_default(), wanted.size),
+        |device| device.create_texture(wanted),
+        // No texture has no usage.
+        |device| {
+            let usage = wgpu::TextureUsages::empty();
+            device.create_texture(&wgpu::TextureDescriptor { usage, ..wanted.clone() })
+        },
+        |device| {
+            let size = if wanted.dimension == wgpu::TextureDimension::D1 {
+                wgpu::Extent3d { width: 1, height: 1, depth_or_array_layers: 1 }
+            } else {
+                small
+            };
+            let levels = if wanted.sample_count > 1 { wanted.mip_level_count } else { 1 };
+            drop(device.create_texture(&wgpu::TextureDescriptor {
+                size,
+                mip_level_count: levels,
+                ..wanted.clone()
+            }));
+        },
+    )
 }
 
 impl WebGpuCtxView<'_> {
@@ -123,16 +198,19 @@ impl WebGpuCtxView<'_> {
         let label = labels::of(descriptor.label);
         let view_formats: Vec<wgpu::TextureFormat> =
             descriptor.view_formats.unwrap_or_default().into_iter().map(Into::into).collect();
-        let wgpu = device.wgpu().create_texture(&wgpu::TextureDescriptor {
-            label: Some(&label),
-            size: convert::extent(descriptor.size),
-            mip_level_count: descriptor.mip_level_count.unwrap_or(1),
-            sample_count: descriptor.sample_count.unwrap_or(1),
-            dimension: descriptor.dimension.map_or(wgpu::TextureDimension::D2, Into::into),
-            format: descriptor.format.into(),
-            usage: descriptor.usage.into(),
-            view_formats: &view_formats,
-        });
+        let (wgpu, claim) = create(
+            &device,
+            &wgpu::TextureDescriptor {
+                label: Some(&label),
+                size: convert::extent(descriptor.size),
+                mip_level_count: descriptor.mip_level_count.unwrap_or(1),
+                sample_count: descriptor.sample_count.unwrap_or(1),
+                dimension: descriptor.dimension.map_or(wgpu::TextureDimension::D2, Into::into),
+                format: descriptor.format.into(),
+                usage: descriptor.usage.into(),
+                view_formats: &view_formats,
+            },
+        );
         Ok(self.table.push(Texture {
             wgpu,
             device,
@@ -141,6 +219,7 @@ impl WebGpuCtxView<'_> {
             usage: descriptor.usage,
             binding_view_dimension: descriptor.texture_binding_view_dimension,
             life: None,
+            claim,
         })?)
     }
 }
@@ -153,12 +232,15 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
         descriptor: Option<wit::GpuTextureViewDescriptor>,
     ) -> wasmtime::Result<Resource<TextureView>> {
         let texture = self.table.get(&this)?;
+        let claim =
+            ViewClaim { _view: texture.device.claim(Kind::TextureView)?, _texture: texture.claim.clone() };
         let view = match descriptor {
             None => TextureView {
                 wgpu: texture.default_view(),
                 label: String::new(),
                 format: texture.wgpu.format(),
                 life: texture.life.clone(),
+                claim,
             },
             Some(descriptor) => {
                 let label = labels::of(descriptor.label);
@@ -188,18 +270,14 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
                 };
                 let of_aspect = || texture.wgpu.format().aspect_specific_format(aspect);
                 let format = format.or_else(of_aspect).unwrap_or_else(|| texture.wgpu.format());
-                TextureView { wgpu, label, format, life: texture.life.clone() }
+                TextureView { wgpu, label, format, life: texture.life.clone(), claim }
             }
         };
         Ok(self.table.push(view)?)
     }
 
     fn destroy(&mut self, this: Resource<Texture>) -> wasmtime::Result<()> {
-        let texture = self.table.get(&this)?;
-        match &texture.life {
-            Some(life) => life.expire(),
-            None => texture.wgpu.destroy(),
-        }
+        self.table.get(&this)?.destroy();
         Ok(())
     }
 

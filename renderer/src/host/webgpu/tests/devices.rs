@@ -50,10 +50,10 @@ async fn a_scene_has_a_bounded_number_of_devices_and_one_that_is_dropped_makes_r
         .await
     };
     let mut last = None;
-    for _ in 1..MAX_DEVICES {
+    for _ in 1..limits::DEVICES {
         last = Some(open(&mut scene).await.unwrap());
     }
-    assert!(open(&mut scene).await.unwrap_err().downcast_ref::<OverLimit>().is_some());
+    assert!(open(&mut scene).await.unwrap_err().downcast_ref::<OverQuota>().is_some());
     HostGpuDevice::drop(&mut scene.view(), last.unwrap()).unwrap();
     assert!(open(&mut scene).await.is_ok());
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Of a shader's source.
+const MAX_SHADER_BYTES: usize = 256 << 10;
+
 /// A host call runs on a fiber with about this much stack.
 const FIBER_BYTES: usize = 1024 * 1024;
 

@@ -1,0 +1,483 @@
+//! What a scene holds of the GPU, counted: objects of each kind, and bytes of memory.
+//!
+//! Owns the counts, and the answer to *when something comes back*. wgpu keeps an object for longer than the scene keeps its handle,
+//! and so an object is counted until nothing can keep it any more:
+//!
+//! 1. while a handle, or something made of it, has its [`Claim`]: a view has that of its texture, a bind group those of its buffers and
+//!    textures;
+//! 2. then while anything recorded exists that may speak of it. Commands note nothing of what they use, because a scene records
+//!    thousands of them a frame. Instead everything that was made before an encoder finished, and given up after it began, waits for the
+//!    end of what it recorded: its [`Hold`];
+//! 3. then until the GPU has done the work that was submitted before: its [`Timeline`].
+//!
+//! `destroy` needs no 1 and 2 for the memory: wgpu frees it after 3.
+//!
+//! Counted in bytes are buffers, textures with all mip levels, layers and samples, query sets, a surface's textures, what is written by
+//! the queue until the GPU has it, and the second copy of a buffer that is mapped at its creation. Not counted are what the host needs
+//! for a device itself and for reading pictures back, which no scene can multiply, and what a driver wastes by its own alignment.
+//!
+//! This module knows wgpu's queue only to ask how far it is, and nothing of resources' tables or of error scopes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use renderer_protocol::SceneLimits;
+
+use crate::host::OverQuota;
+
+/// What is refused for memory that submitted work still has is asked for again after this time. The work of a frame takes a fraction of
+/// it; a GPU that needs longer does not come back.
+const WAIT: Duration = Duration::from_secs(1);
+/// Written by the queue and not submitted yet: as much as one call may carry. wgpu keeps such bytes until the next submit, so beyond
+/// this one is made.
+const UNSUBMITTED_BYTES: u64 = 64 << 20;
+/// What wgpu and a driver need for one write, however short.
+const WRITE_OVERHEAD_BYTES: u64 = 1 << 10;
+/// Submits that the GPU has not done. A scene submits a few times a frame; each costs some kilobytes.
+const SUBMITS_IN_FLIGHT: u64 = 1 << 10;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Buffer,
+    Texture,
+    TextureView,
+    Sampler,
+    BindGroup,
+    Layout,
+    ShaderModule,
+    Pipeline,
+    CommandBuffer,
+    RenderBundle,
+    QuerySet,
+}
+
+impl Kind {
+    const COUNT: usize = 11;
+
+    /// The plural, how many there may be, and the setting that says so.
+    fn quota(self, limits: &SceneLimits) -> OverQuota {
+        let (what, limit, setting) = match self {
+            Self::Buffer => ("buffers", limits.max_buffers, "max-buffers"),
+            Self::Texture => ("textures", limits.max_textures, "max-textures"),
+            Self::TextureView => ("texture views", limits.max_texture_views, "max-texture-views"),
+            Self::Sampler => ("samplers", limits.max_samplers, "max-samplers"),
+            Self::BindGroup => ("bind groups", limits.max_bind_groups, "max-bind-groups"),
+            Self::Layout => ("bind group and pipeline layouts", limits.max_layouts, "max-layouts"),
+            Self::ShaderModule => ("shader modules", limits.max_shader_modules, "max-shader-modules"),
+            Self::Pipeline => ("pipelines", limits.max_pipelines, "max-pipelines"),
+            Self::CommandBuffer => (
+                "command encoders and command buffers that are not submitted",
+                limits.max_command_buffers,
+                "max-command-buffers",
+            ),
+            Self::RenderBundle => ("render bundles", limits.max_render_bundles, "max-render-bundles"),
+            Self::QuerySet => ("query sets", limits.max_query_sets, "max-query-sets"),
+        };
+        OverQuota { what, limit, setting }
+    }
+}
+
+/// The counts of one scene, over all its devices.
+pub(super) struct Quota {
+    limits: SceneLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bytes: u64,
+    counts: [u64; Kind::COUNT],
+    /// Rises with whatever is made, begun or finished, and so tells what came first.
+    now: u64,
+    /// What holds recorded commands, by when it was begun.
+    recorded: BTreeMap<u64, Recorded>,
+    /// What the GPU may still use, of each device.
+    leaving: BTreeMap<u64, Leaving>,
+}
+
+#[derive(Default)]
+struct Recorded {
+    /// Nothing that was made later can be in it.
+    finished: Option<u64>,
+    kept: Vec<Remains>,
+}
+
+struct Leaving {
+    progress: Arc<Progress>,
+    /// With the submit that they wait for, in its order.
+    queue: VecDeque<(u64, Remains)>,
+}
+
+/// What is counted of an object that the scene has given up.
+#[derive(Clone, Copy)]
+struct Remains {
+    timeline: u64,
+    made: u64,
+    kind: Option<Kind>,
+    bytes: u64,
+}
+
+impl State {
+    fn tick(&mut self) -> u64 {
+        self.now = self.now.saturating_add(1);
+        self.now
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the array has a place for each kind")]
+    fn count(&mut self, kind: Kind) -> &mut u64 {
+        &mut self.counts[kind as usize]
+    }
+
+    /// Counts one more, if it may be.
+    fn add(&mut self, limits: &SceneLimits, kind: Option<Kind>, bytes: u64) -> Result<(), OverQuota> {
+        let total = self.bytes.saturating_add(bytes);
+        if bytes > 0 && total > limits.max_gpu_memory_bytes {
+            return Err(OverQuota {
+                what: "bytes of GPU memory",
+                limit: limits.max_gpu_memory_bytes,
+                setting: "max-gpu-memory-bytes",
+            });
+        }
+        if let Some(kind) = kind {
+            let quota = kind.quota(limits);
+            let count = self.count(kind);
+            if *count >= quota.limit {
+                return Err(quota);
+            }
+            *count = count.saturating_add(1);
+        }
+        self.bytes = total;
+        Ok(())
+    }
+
+    fn give_back(&mut self, remains: &Remains) {
+        self.bytes = self.bytes.saturating_sub(remains.bytes);
+        if let Some(kind) = remains.kind {
+            let count = self.count(kind);
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Nothing of the scene's has it any more. Of all that may have recorded it, the youngest keeps it, which is most likely the last.
+    fn retire(&mut self, remains: Remains) {
+        let may_use = |recorded: &&mut Recorded| recorded.finished.is_none_or(|end| end > remains.made);
+        match self.recorded.values_mut().rev().find(may_use) {
+            Some(recorded) => recorded.kept.push(remains),
+            None => self.leave(remains),
+        }
+    }
+
+    /// Only the GPU may have it.
+    fn leave(&mut self, remains: Remains) {
+        match self.leaving.get_mut(&remains.timeline) {
+            Some(Leaving { progress, queue }) => {
+                if remains.kind == Some(Kind::Pipeline) {
+                    progress.needs_submit();
+                }
+                let after = progress.next_done();
+                if progress.is_done(after) {
+                    self.give_back(&remains);
+                } else {
+                    queue.push_back((after, remains));
+                }
+            }
+            // The device is gone, and all of its work with it.
+            None => self.give_back(&remains),
+        }
+    }
+
+    /// Gives back what the GPU is done with.
+    fn settle(&mut self) {
+        let mut done = Vec::new();
+        for Leaving { progress, queue } in self.leaving.values_mut() {
+            while let Some((_, remains)) = queue.pop_front_if(|(after, _)| progress.is_done(*after)) {
+                done.push(remains);
+            }
+        }
+        for remains in &done {
+            self.give_back(remains);
+        }
+    }
+}
+
+impl Quota {
+    pub(super) fn new(limits: SceneLimits) -> Arc<Self> {
+        Arc::new(Self { limits, state: Mutex::default() })
+    }
+
+    pub(super) fn limits(&self) -> &SceneLimits {
+        &self.limits
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held, so the counts are whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes that are counted now.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        let mut state = self.state();
+        state.settle();
+        state.bytes
+    }
+
+    /// The objects of a kind that are counted now.
+    #[cfg(test)]
+    pub(super) fn count(&self, kind: Kind) -> u64 {
+        let mut state = self.state();
+        state.settle();
+        *state.count(kind)
+    }
+}
+
+/// How far a device's queue is.
+#[derive(Default)]
+struct Progress {
+    submitted: AtomicU64,
+    done: AtomicU64,
+    /// Bytes that were written by the queue since the last submit.
+    written: AtomicU64,
+}
+
+impl Progress {
+    /// The submit after which nothing uses what is given up now: writes go with the next.
+    fn next_done(&self) -> u64 {
+        let waits = self.written.load(Ordering::Acquire) > 0;
+        self.submitted.load(Ordering::Acquire).saturating_add(u64::from(waits))
+    }
+
+    /// Something that is given up needs a submit that was not made yet: a copy is written by it, and Mesa's software rasteriser frees the
+    /// code of a pipeline, some hundred kilobytes, only then.
+    fn needs_submit(&self) {
+        self.written.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn is_done(&self, submit: u64) -> bool {
+        self.done.load(Ordering::Acquire) >= submit
+    }
+}
+
+/// What a device's objects are counted with.
+pub(super) struct Timeline {
+    quota: Arc<Quota>,
+    id: u64,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Timeline {
+    fn drop(&mut self) {
+        let mut state = self.quota.state();
+        if let Some(leaving) = state.leaving.remove(&self.id) {
+            for (_, remains) in &leaving.queue {
+                state.give_back(remains);
+            }
+        }
+    }
+}
+
+impl Timeline {
+    pub(super) fn new(quota: Arc<Quota>) -> Arc<Self> {
+        let progress = Arc::<Progress>::default();
+        let id = {
+            let mut state = quota.state();
+            let id = state.tick();
+            let leaving = Leaving { progress: Arc::clone(&progress), queue: VecDeque::new() };
+            state.leaving.insert(id, leaving);
+            id
+        };
+        Arc::new(Self { quota, id, progress })
+    }
+
+    pub(super) fn quota(&self) -> &Arc<Quota> {
+        &self.quota
+    }
+
+    /// Counts an object, with the bytes of its memory. What is over the quota only because submitted work still has it is waited for.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        (device, queue): (&wgpu::Device, &wgpu::Queue),
+        kind: Option<Kind>,
+        bytes: u64,
+    ) -> Result<Arc<Claim>, OverQuota> {
+        let limits = &self.quota.limits;
+        let add = || self.quota.state().add(limits, kind, bytes);
+        let mut added = add();
+        // One that never fits is not worth a wait.
+        if added.is_err() && bytes <= limits.max_gpu_memory_bytes {
+            self.quota.state().settle();
+            added = add();
+            if added.is_err() && self.has_leaving() {
+                self.wait(device, queue);
+                added = add();
+            }
+        }
+        added.map(|()| self.claimed(kind, bytes))
+    }
+
+    /// Counts what the host makes for the scene and does not make dependent on its quota.
+    pub(super) fn claim_for_host(self: &Arc<Self>, bytes: u64) -> Arc<Claim> {
+        let mut state = self.quota.state();
+        state.bytes = state.bytes.saturating_add(bytes);
+        drop(state);
+        self.claimed(None, bytes)
+    }
+
+    fn claimed(self: &Arc<Self>, kind: Option<Kind>, bytes: u64) -> Arc<Claim> {
+        let made = self.quota.state().tick();
+        Arc::new(Claim { timeline: Arc::clone(self), made, kind, bytes: AtomicU64::new(bytes) })
+    }
+
+    /// For something that will hold recorded commands.
+    pub(super) fn hold(&self, kind: Option<Kind>) -> Result<Hold, OverQuota> {
+        let mut state = self.quota.state();
+        state.add(&self.quota.limits, kind, 0)?;
+        let begun = state.tick();
+        state.recorded.insert(begun, Recorded::default());
+        Ok(Hold { quota: Arc::clone(&self.quota), begun, kind })
+    }
+
+    /// To be called before the queue writes this many bytes. An error means that the GPU does not take what was written so far.
+    pub(super) fn write(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        bytes: usize,
+    ) -> Result<(), OverQuota> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(WRITE_OVERHEAD_BYTES);
+        let before = self.progress.written.fetch_add(bytes, Ordering::AcqRel);
+        if before.saturating_add(bytes) <= UNSUBMITTED_BYTES {
+            return Ok(());
+        }
+        queue.submit([]);
+        self.submitted(device, queue);
+        let fits = || self.quota.state().add(&self.quota.limits, None, 1);
+        let mut fitting = fits();
+        if fitting.is_err() {
+            self.wait(device, queue);
+            fitting = fits();
+        }
+        fitting.map(|()| {
+            let mut state = self.quota.state();
+            state.bytes = state.bytes.saturating_sub(1);
+        })
+    }
+
+    /// To be called after each submit.
+    pub(super) fn submitted(&self, device: &wgpu::Device, queue: &wgpu::Queue) {
+        let written = self.progress.written.swap(0, Ordering::AcqRel);
+        let submit = self.progress.submitted.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        let progress = Arc::clone(&self.progress);
+        queue.on_submitted_work_done(move || {
+            progress.done.fetch_max(submit, Ordering::AcqRel);
+        });
+        {
+            let mut state = self.quota.state();
+            if written > 0 {
+                state.bytes = state.bytes.saturating_add(written);
+                let made = state.tick();
+                state.leave(Remains { timeline: self.id, made, kind: None, bytes: written });
+            }
+            state.settle();
+        }
+        let done = self.progress.done.load(Ordering::Acquire);
+        if submit.saturating_sub(done) > SUBMITS_IN_FLIGHT {
+            wait_for_gpu(device);
+        }
+    }
+
+    fn has_leaving(&self) -> bool {
+        self.quota.state().leaving.get(&self.id).is_some_and(|leaving| !leaving.queue.is_empty())
+    }
+
+    /// Waits until the GPU has done all that it was given, at most for [`WAIT`].
+    fn wait(&self, device: &wgpu::Device, queue: &wgpu::Queue) {
+        if self.progress.written.load(Ordering::Acquire) > 0 {
+            queue.submit([]);
+            self.submitted(device, queue);
+        }
+        wait_for_gpu(device);
+        self.quota.state().settle();
+    }
+}
+
+fn wait_for_gpu(device: &wgpu::Device) {
+    // A device that does not end its work in time, or is lost, is noticed by those who wait for its results.
+    let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(WAIT) });
+}
+
+/// One object, counted. It is shared by all that keep the object alive.
+pub(super) struct Claim {
+    timeline: Arc<Timeline>,
+    made: u64,
+    kind: Option<Kind>,
+    bytes: AtomicU64,
+}
+
+impl Claim {
+    fn remains(&self, kind: Option<Kind>) -> Remains {
+        let bytes = self.bytes.swap(0, Ordering::AcqRel);
+        Remains { timeline: self.timeline.id, made: self.made, kind, bytes }
+    }
+
+    /// The object was destroyed: its memory goes once the GPU is done with it, whoever still has a handle.
+    pub(super) fn release_memory(&self) {
+        let remains = self.remains(None);
+        if remains.bytes > 0 {
+            self.timeline.quota.state().leave(remains);
+        }
+    }
+
+    /// The memory is a copy of something that the next submit writes.
+    pub(super) fn release_with_next_submit(&self) {
+        self.timeline.progress.needs_submit();
+        self.release_memory();
+    }
+
+    /// There is no memory: the object came out invalid.
+    pub(super) fn without_memory(&self) {
+        let remains = self.remains(None);
+        self.timeline.quota.state().give_back(&remains);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let remains = self.remains(self.kind);
+        self.timeline.quota.state().retire(remains);
+    }
+}
+
+/// Recorded commands: as long as it exists, everything counts that they may speak of.
+pub(super) struct Hold {
+    quota: Arc<Quota>,
+    begun: u64,
+    kind: Option<Kind>,
+}
+
+impl Hold {
+    /// Nothing more is recorded.
+    pub(super) fn finish(&self) {
+        let mut state = self.quota.state();
+        let now = state.tick();
+        if let Some(recorded) = state.recorded.get_mut(&self.begun) {
+            recorded.finished.get_or_insert(now);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.quota.state();
+        if let Some(kind) = self.kind {
+            let count = state.count(kind);
+            *count = count.saturating_sub(1);
+        }
+        for remains in state.recorded.remove(&self.begun).map(|recorded| recorded.kept).unwrap_or_default() {
+            state.retire(remains);
+        }
+    }
+}
