@@ -1,4 +1,5 @@
-//! `scenecast bench pipeline`: a real worker process, measured from outside, against the bare floor of the same stages.
+//! `scenecast bench`: `pipeline` measures a real worker process from outside, against the bare floor of the same stages;
+//! `hostcalls` measures calls of host functions in this process.
 
 use std::{
     io::Write as _,
@@ -13,7 +14,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use renderer::{
-    bench::{FloorConfig, OrbitNative, PipelineReport, Recorder, Run, Spent, Stage, run_floor},
+    bench::{
+        FloorConfig, HostcallsConfig, OrbitNative, PipelineReport, Recorder, Run, Spent, Stage, run_floor,
+        run_hostcalls,
+    },
     encode::EncoderConfig,
     gpu::{Backend, Gpu},
 };
@@ -71,6 +75,19 @@ pub(crate) fn pipeline(scene: &Path, size: FrameSize, pace: Pace, json: bool) ->
     let adapter = format!("{} ({})", adapter.name, adapter.driver);
     let report =
         PipelineReport { scene: name, adapter, size, pace_hz: Some(pace.frame_rate_hz), pipeline, floor };
+    let text = if json { report.to_json()? + "\n" } else { report.to_string() };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Measures the calls of a component that is made for it, and prints the figures.
+pub(crate) fn hostcalls(guest: &Path, rounds: u32, only: String, json: bool) -> anyhow::Result<()> {
+    with_driver_environment()?;
+    let component = std::fs::read(guest).with_context(|| {
+        format!("the component {} cannot be read; `make scenes` builds it", guest.display())
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(run_hostcalls(&component, &HostcallsConfig { rounds, only }))?;
     let text = if json { report.to_json()? + "\n" } else { report.to_string() };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -80,6 +80,26 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+
+    /// Measure what a call of a host function costs a scene, against the same calls in native wgpu and against calls of functions
+    /// that do nothing
+    Hostcalls {
+        /// The component that makes the calls
+        #[arg(value_name = "COMPONENT", default_value = "target/scenes/bench/hostcalls.wasm")]
+        guest: PathBuf,
+
+        /// How often everything is measured, in turns; the figures are medians
+        #[arg(long, value_name = "COUNT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        rounds: u32,
+
+        /// Measure only what has this in its name, for example `write-buffer`
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        only: String,
+
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[cfg(test)]

@@ -33,15 +33,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(*serve),
         Command::Worker => run_worker(),
         Command::Compile { scene, cache } => run_compile(&scene, &cache),
-        Command::Bench { bench: Bench::Pipeline { scene, size, frames, frame_rate, json } } => {
-            logging::for_child();
-            report(renderer_entry::bench_pipeline(
-                &scene,
-                size,
-                Pace { frames, frame_rate_hz: frame_rate },
-                json,
-            ))
-        }
+        Command::Bench { bench } => run_bench(bench),
     }
 }
 
@@ -98,6 +90,18 @@ fn run_worker() -> ExitCode {
         );
         ExitCode::from(2)
     }
+}
+
+fn run_bench(bench: Bench) -> ExitCode {
+    logging::for_child();
+    report(match bench {
+        Bench::Pipeline { scene, size, frames, frame_rate, json } => {
+            renderer_entry::bench_pipeline(&scene, size, Pace { frames, frame_rate_hz: frame_rate }, json)
+        }
+        Bench::Hostcalls { guest, rounds, only, json } => {
+            renderer_entry::bench_hostcalls(&guest, rounds, only, json)
+        }
+    })
 }
 
 fn run_compile(scene: &Path, cache: &Path) -> ExitCode {

@@ -5,7 +5,7 @@ use std::{os::unix::net::UnixStream, path::Path, process::ExitCode};
 use renderer::scene::CompileError;
 use streamer::session::compile::CompileReport;
 
-pub(crate) use crate::bench::{Pace, pipeline as bench_pipeline};
+pub(crate) use crate::bench::{Pace, hostcalls as bench_hostcalls, pipeline as bench_pipeline};
 
 /// Runs a session's scene for the broker at the other end of the socket.
 pub(crate) fn worker(broker: UnixStream) -> ExitCode {

@@ -8,6 +8,7 @@
     reason = "all of this crate is tests, whose helpers fail by panicking"
 )]
 
+mod bench;
 mod binary;
 mod cli;
 mod conformance;

@@ -7,19 +7,29 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Microseconds of processor time that the calling thread has used.
 pub fn thread_us() -> u64 {
-    read_us(ClockId::ThreadCPUTime)
+    thread_ns() / 1000
 }
 
 /// Microseconds of processor time that all threads of this process have used.
 pub fn process_us() -> u64 {
-    read_us(ClockId::ProcessCPUTime)
+    process_ns() / 1000
 }
 
-fn read_us(clock: ClockId) -> u64 {
+/// [`thread_us`] in nanoseconds, for what takes few of them.
+pub fn thread_ns() -> u64 {
+    read_ns(ClockId::ThreadCPUTime)
+}
+
+/// [`process_us`] in nanoseconds.
+pub fn process_ns() -> u64 {
+    read_ns(ClockId::ProcessCPUTime)
+}
+
+fn read_ns(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     // Neither part of a processor time is negative.
     let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_nsec) / 1000)
+    part(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(time.tv_nsec))
 }
 
 #[cfg(test)]

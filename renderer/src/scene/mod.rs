@@ -11,5 +11,6 @@ mod store;
 
 pub use check::Refusal;
 pub use compile::{CompileError, MAX_SCENE_BYTES, compile};
+pub(crate) use engine::engine;
 pub use run::{Run, Scene};
 pub use store::{Progress, SceneContext};

@@ -10,7 +10,7 @@ use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::Device;
 use super::labels;
 use super::quota::{Claim, Kind};
-use super::textures::{SurfaceTextureLife, ViewClaim};
+use super::textures::{Lives, ViewClaim};
 
 /// `gpu-bind-group-layout`
 pub struct BindGroupLayout {
@@ -23,7 +23,7 @@ pub struct BindGroupLayout {
 pub struct BindGroup {
     pub(super) wgpu: wgpu::BindGroup,
     /// Of the textures of surfaces that are in it.
-    pub(super) lives: Vec<SurfaceTextureLife>,
+    pub(super) lives: Lives,
     label: String,
     _claim: Arc<Claim>,
     _kept: Vec<Kept>,
@@ -183,16 +183,16 @@ impl WebGpuCtxView<'_> {
         // A texture stands for its default view, which has to live until the group is made.
         let mut views = Vec::new();
         let mut kept = Vec::with_capacity(descriptor.entries.len());
-        let mut lives = Vec::new();
+        let mut lives = Lives::default();
         for entry in &descriptor.entries {
             if let wit::GpuBindingResource::GpuTexture(texture) = &entry.resource {
                 let texture = self.table.get(texture)?;
                 kept.push(Kept::Memory { _claim: texture.claim.clone() });
                 views.push(texture.default_view());
-                lives.extend(texture.life.clone());
+                lives.extend(&texture.life);
             }
             if let wit::GpuBindingResource::GpuTextureView(view) = &entry.resource {
-                lives.extend(self.table.get(view)?.life.clone());
+                lives.extend(&self.table.get(view)?.life);
             }
         }
         let mut views = views.iter();

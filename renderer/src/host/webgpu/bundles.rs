@@ -3,26 +3,23 @@
 //! wgpu panics when it finishes a bundle that is wrong. So commands are kept here first, and are tried in a render pass on
 //! attachments of one pixel, whose errors wgpu returns; only what passed becomes a bundle of wgpu's.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
-use super::WebGpuCtxView;
-use super::bind_groups::{BindGroup, dynamic_offsets};
+use super::bind_groups::BindGroup;
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
+use super::commands::{Allowance, BindingCommands, DebugCommands, RenderCommands};
 use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
-use super::labels;
 use super::pipelines::RenderPipeline;
 use super::quota::{Claim, Hold, Kind};
-use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, RANGE_OUTSIDE, immediates, span};
-use super::textures::SurfaceTextureLife;
-use crate::host::OverLimit;
-
-/// Commands of one bundle: at some five for each drawn thing, 50,000 things.
-const MAX_COMMANDS: usize = 1 << 18;
+use super::textures::Lives;
+use super::{WebGpuCtxView, labels};
+use crate::host::OverQuota;
 
 /// What the pass in which commands are tried does with its attachment: nothing that would need it to exist before or after.
 const TRIED_DEPTH: wgpu::Operations<f32> =
@@ -35,17 +32,21 @@ pub struct RenderBundleEncoder {
     device: Device,
     layout: Layout,
     label: String,
-    /// `None` after `finish`.
-    recorded: Option<Recorded>,
+    /// `None` after `finish`. A cell, so that the encoder and what a command names can be borrowed from the table together.
+    recorded: RefCell<Option<Recorded>>,
 }
 
 /// `gpu-render-bundle`
 pub struct RenderBundle {
     /// `None` if it is invalid.
     pub(super) wgpu: Option<wgpu::RenderBundle>,
-    /// Of the textures of surfaces that its bind groups have.
-    pub(super) lives: Vec<SurfaceTextureLife>,
-    label: String,
+    /// What executing it counts as.
+    pub(super) commands: u32,
+    /// How many of them draw.
+    pub(super) draws: u64,
+    /// The textures of surfaces that it uses.
+    pub(super) lives: Lives,
+    pub(super) label: String,
     _counted: Option<Counted>,
 }
 
@@ -66,8 +67,11 @@ struct Counted {
 struct Recorded {
     counted: Counted,
     commands: Vec<Command>,
-    lives: Vec<SurfaceTextureLife>,
-    debug_groups: usize,
+    left: Allowance,
+    draws: u64,
+    lives: Lives,
+    /// wgpu's bundles have no groups; that they are balanced is still a rule.
+    debug_groups: u32,
     /// The first error; it is reported by `finish`.
     error: Option<String>,
 }
@@ -182,101 +186,166 @@ impl Layout {
     }
 }
 
+impl Recorded {
+    fn new(device: &Device) -> Result<Self, OverQuota> {
+        Ok(Self {
+            counted: Counted { _claim: device.claim(Kind::RenderBundle)?, hold: device.hold(None)? },
+            commands: Vec::new(),
+            left: Allowance::of(device),
+            draws: 0,
+            lives: Lives::default(),
+            debug_groups: 0,
+            error: None,
+        })
+    }
+
+    /// The encoder is invalid. What it recorded is of no use any more, and neither is what follows.
+    fn fail(&mut self, message: impl Into<String>) {
+        self.error.get_or_insert_with(|| message.into());
+        self.commands = Vec::new();
+    }
+}
+
 impl RenderBundleEncoder {
-    fn recorded(&mut self) -> Option<&mut Recorded> {
-        if self.recorded.is_none() {
-            self.device.invalid(format!(
+    /// Does what a command does to what is recorded, if the encoder is open and valid.
+    /// <https://www.w3.org/TR/webgpu/#encoder-state>
+    fn edit(&self, bytes: usize, edit: impl FnOnce(&mut Recorded)) {
+        match &mut *self.recorded.borrow_mut() {
+            Some(Recorded { error: Some(_), .. }) => {}
+            Some(recorded) => match recorded.left.spend(1, bytes) {
+                Ok(()) => edit(recorded),
+                Err(over) => recorded.fail(over.to_string()),
+            },
+            None => self.device.invalid(format!(
                 "the render bundle encoder {:?} was used after it was finished",
                 self.label
-            ));
-        }
-        self.recorded.as_mut()
-    }
-
-    fn fail(&mut self, message: impl Into<String>) {
-        if let Some(recorded) = self.recorded() {
-            recorded.error.get_or_insert_with(|| message.into());
+            )),
         }
     }
 
-    fn record(&mut self, command: Command) -> wasmtime::Result<()> {
-        if let Some(recorded) = self.recorded() {
-            if recorded.commands.len() >= MAX_COMMANDS {
-                return Err(OverLimit { what: "commands in a render bundle", limit: MAX_COMMANDS }.into());
-            }
-            recorded.commands.push(command);
-        }
-        Ok(())
+    fn record(&self, bytes: usize, command: impl FnOnce() -> Command) {
+        self.edit(bytes, |recorded| recorded.commands.push(command()));
     }
 
-    fn record_bind_group(
-        &mut self,
-        index: u32,
-        group: Option<wgpu::BindGroup>,
-        offsets: Vec<u32>,
-        lives: Vec<SurfaceTextureLife>,
-    ) -> wasmtime::Result<()> {
-        self.record(Command::SetBindGroup(index, group, offsets))?;
-        if let Some(recorded) = &mut self.recorded {
-            for life in lives {
-                if !recorded.lives.iter().any(|known| known.is_same(&life)) {
-                    recorded.lives.push(life);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn record_or_fail(&mut self, command: Option<Command>, message: &str) -> wasmtime::Result<()> {
-        if let Some(command) = command {
-            self.record(command)
-        } else {
-            self.fail(message);
-            Ok(())
-        }
+    fn record_draw(&self, command: impl FnOnce() -> Command) {
+        self.edit(0, |recorded| {
+            recorded.draws = recorded.draws.saturating_add(1);
+            recorded.commands.push(command());
+        });
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpurenderbundleencoder-finish>
-    fn finish(&mut self, label: String) -> RenderBundle {
-        let invalid = |error: GpuError| {
-            self.device.report(error.kind, error.message);
-            None
+    fn finish(&self, label: String) -> RenderBundle {
+        let recorded = self.recorded.take();
+        let refusal = match &recorded {
+            None => Some("the render bundle encoder was finished before".to_owned()),
+            Some(Recorded { error: Some(message), .. }) => Some(message.clone()),
+            Some(Recorded { debug_groups: 1.., .. }) => {
+                Some("a debug group of the render bundle is still open".to_owned())
+            }
+            Some(_) => None,
         };
-        let mut recorded = self.recorded.take();
-        let lives = recorded.as_mut().map(|recorded| std::mem::take(&mut recorded.lives)).unwrap_or_default();
-        let mut counted = None;
-        let wgpu = match recorded {
-            None => {
-                invalid(GpuError::new(ErrorKind::Validation, "the render bundle encoder was finished before"))
+        let (Some(recorded), None) = (recorded, &refusal) else {
+            self.device.invalid(refusal.unwrap_or_default());
+            return RenderBundle {
+                wgpu: None,
+                commands: 0,
+                draws: 0,
+                lives: Lives::default(),
+                label,
+                _counted: None,
+            };
+        };
+        let Recorded { counted, commands, left, draws, lives, .. } = recorded;
+        counted.hold.finish();
+        let (device, layout, name) = (self.device.wgpu().clone(), self.layout.clone(), label.clone());
+        // On the compiler's thread a panic of wgpu's would be one bundle's failure.
+        let made = self.device.gpu().compiler().run(move || {
+            if let Some(error) = layout.try_in_pass(&device, &name, &commands) {
+                return Err(error);
             }
-            Some(Recorded { error: Some(message), .. }) => {
-                invalid(GpuError::new(ErrorKind::Validation, message))
-            }
-            Some(Recorded { debug_groups: 1.., .. }) => invalid(GpuError::new(
-                ErrorKind::Validation,
-                "a debug group of the render bundle is still open",
-            )),
-            Some(Recorded { commands, counted: now, .. }) => {
-                now.hold.finish();
-                counted = Some(now);
-                let (device, layout, name) = (self.device.wgpu().clone(), self.layout.clone(), label.clone());
-                // On the compiler's thread a panic of wgpu's would be one bundle's failure.
-                let made = self.device.gpu().compiler().run(move || {
-                    if let Some(error) = layout.try_in_pass(&device, &name, &commands) {
-                        return Err(error);
-                    }
-                    let mut encoder = layout.encoder(&device, &name);
-                    replay!(&commands, encoder);
-                    Ok(encoder.finish(&wgpu::RenderBundleDescriptor { label: Some(&name) }))
-                });
-                match made {
-                    Ok(Ok(bundle)) => Some(bundle),
-                    Ok(Err(error)) => invalid(error),
-                    Err(error) => invalid(GpuError::new(ErrorKind::Internal, error.to_string())),
-                }
+            let mut encoder = layout.encoder(&device, &name);
+            replay!(&commands, encoder);
+            Ok(encoder.finish(&wgpu::RenderBundleDescriptor { label: Some(&name) }))
+        });
+        let made = made.unwrap_or_else(|error| Err(GpuError::new(ErrorKind::Internal, error.to_string())));
+        let wgpu = match made {
+            Ok(bundle) => Some(bundle),
+            Err(error) => {
+                self.device.report(error.kind, error.message);
+                None
             }
         };
-        RenderBundle { wgpu, lives, label, _counted: counted }
+        RenderBundle { wgpu, commands: left.spent_commands(), draws, lives, label, _counted: Some(counted) }
+    }
+}
+
+impl DebugCommands for RenderBundleEncoder {
+    fn push_debug_group(&self, _label: &str) {
+        self.edit(0, |recorded| recorded.debug_groups = recorded.debug_groups.saturating_add(1));
+    }
+
+    fn pop_debug_group(&self) {
+        self.edit(0, |recorded| match recorded.debug_groups.checked_sub(1) {
+            Some(groups) => recorded.debug_groups = groups,
+            None => recorded.fail("no debug group of the render bundle is open"),
+        });
+    }
+
+    fn insert_debug_marker(&self, _label: &str) {
+        self.edit(0, |_| {});
+    }
+}
+
+impl BindingCommands for RenderBundleEncoder {
+    fn set_bind_group(&self, index: u32, group: Option<&BindGroup>, offsets: &[u32]) {
+        self.edit(size_of_val(offsets), |recorded| {
+            if let Some(group) = group {
+                recorded.lives.extend(group.lives.iter());
+            }
+            let group = group.map(|group| group.wgpu.clone());
+            recorded.commands.push(Command::SetBindGroup(index, group, offsets.to_vec()));
+        });
+    }
+
+    fn set_immediates(&self, range_offset: u32, data: &[u8]) {
+        self.record(data.len(), || Command::SetImmediates(range_offset, data.to_vec()));
+    }
+
+    fn fail(&self, message: &'static str) {
+        self.edit(0, |recorded| recorded.fail(message));
+    }
+}
+
+impl RenderCommands for RenderBundleEncoder {
+    fn set_pipeline(&self, pipeline: &RenderPipeline) {
+        self.record(0, || Command::SetPipeline(pipeline.wgpu.clone()));
+    }
+
+    fn set_index_buffer(&self, buffer: &Buffer, format: wgpu::IndexFormat, range: Range<u64>) {
+        self.record(0, || Command::SetIndexBuffer(buffer.wgpu.clone(), range, format));
+    }
+
+    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&Buffer, Range<u64>)>) {
+        self.record(0, || {
+            Command::SetVertexBuffer(slot, buffer.map(|(buffer, range)| (buffer.wgpu.clone(), range)))
+        });
+    }
+
+    fn draw(&self, vertices: Range<u32>, instances: Range<u32>) {
+        self.record_draw(|| Command::Draw(vertices, instances));
+    }
+
+    fn draw_indexed(&self, indices: Range<u32>, base_vertex: i32, instances: Range<u32>) {
+        self.record_draw(|| Command::DrawIndexed(indices, base_vertex, instances));
+    }
+
+    fn draw_indirect(&self, arguments: &Buffer, offset: u64) {
+        self.record_draw(|| Command::DrawIndirect(arguments.wgpu.clone(), offset));
+    }
+
+    fn draw_indexed_indirect(&self, arguments: &Buffer, offset: u64) {
+        self.record_draw(|| Command::DrawIndexedIndirect(arguments.wgpu.clone(), offset));
     }
 }
 
@@ -298,15 +367,19 @@ impl WebGpuCtxView<'_> {
             }),
             sample_count: descriptor.sample_count.unwrap_or(1),
         };
-        let counted = Counted { _claim: device.claim(Kind::RenderBundle)?, hold: device.hold(None)? };
-        let mut recorded = Recorded { counted, commands: Vec::new(), debug_groups: 0, error: None };
+        let mut recorded = Recorded::new(&device)?;
         // Only to hear what wgpu says of the layout.
         let ((), error) = device.unheard(|device| drop(layout.encoder(device, &label)));
         if let Some(error) = error {
             device.report(error.kind, error.message);
-            recorded.error = Some(format!("the render bundle encoder {label:?} is invalid"));
+            recorded.fail(format!("the render bundle encoder {label:?} is invalid"));
         }
-        Ok(self.table.push(RenderBundleEncoder { device, layout, label, recorded: Some(recorded) })?)
+        Ok(self.table.push(RenderBundleEncoder {
+            device,
+            layout,
+            label,
+            recorded: RefCell::new(Some(recorded)),
+        })?)
     }
 }
 
@@ -317,181 +390,13 @@ impl wit::HostGpuRenderBundleEncoder for WebGpuCtxView<'_> {
         descriptor: Option<wit::GpuRenderBundleDescriptor>,
     ) -> wasmtime::Result<Resource<RenderBundle>> {
         let label = labels::of(descriptor.and_then(|descriptor| descriptor.label));
-        let bundle = self.table.get_mut(&this)?.finish(label);
+        let bundle = self.table.get(&this)?.finish(label);
         Ok(self.table.push(bundle)?)
     }
 
-    /// wgpu's bundles have no groups; that they are balanced is still a rule.
-    fn push_debug_group(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        _group_label: String,
-    ) -> wasmtime::Result<()> {
-        if let Some(recorded) = self.table.get_mut(&this)?.recorded() {
-            recorded.debug_groups = recorded.debug_groups.saturating_add(1);
-        }
-        Ok(())
-    }
-
-    fn pop_debug_group(&mut self, this: Resource<RenderBundleEncoder>) -> wasmtime::Result<()> {
-        let encoder = self.table.get_mut(&this)?;
-        match encoder.recorded() {
-            Some(Recorded { debug_groups: 0, .. }) => {
-                encoder.fail("no debug group of the render bundle is open");
-            }
-            Some(recorded) => recorded.debug_groups = recorded.debug_groups.saturating_sub(1),
-            None => {}
-        }
-        Ok(())
-    }
-
-    fn insert_debug_marker(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        _label: String,
-    ) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.recorded();
-        Ok(())
-    }
-
-    fn set_bind_group(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        index: u32,
-        bind_group: Option<Resource<BindGroup>>,
-        dynamic_offsets_data: Option<Vec<u32>>,
-        dynamic_offsets_data_start: Option<u64>,
-        dynamic_offsets_data_length: Option<u32>,
-    ) -> wasmtime::Result<Result<(), wit::SetBindGroupError>> {
-        let offsets = match dynamic_offsets(
-            dynamic_offsets_data.as_deref(),
-            dynamic_offsets_data_start,
-            dynamic_offsets_data_length,
-        ) {
-            Ok(offsets) => offsets.to_vec(),
-            Err(error) => return Ok(Err(error)),
-        };
-        let (group, lives) = match &bind_group {
-            Some(group) => {
-                let group = self.table.get(group)?;
-                (Some(group.wgpu.clone()), group.lives.clone())
-            }
-            None => (None, Vec::new()),
-        };
-        self.table.get_mut(&this)?.record_bind_group(index, group, offsets, lives)?;
-        Ok(Ok(()))
-    }
-
-    fn set_immediates(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        range_offset: u32,
-        data: Vec<u8>,
-        data_offset: Option<u64>,
-        data_size: Option<u64>,
-    ) -> wasmtime::Result<()> {
-        let command = immediates(&data, data_offset, data_size)
-            .map(|data| Command::SetImmediates(range_offset, data.to_vec()));
-        self.table.get_mut(&this)?.record_or_fail(command, IMMEDIATES_OUT_OF_RANGE)
-    }
-
-    fn set_pipeline(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        pipeline: Resource<RenderPipeline>,
-    ) -> wasmtime::Result<()> {
-        let pipeline = self.table.get(&pipeline)?.wgpu.clone();
-        self.table.get_mut(&this)?.record(Command::SetPipeline(pipeline))
-    }
-
-    fn set_index_buffer(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        buffer: Resource<Buffer>,
-        index_format: wit::GpuIndexFormat,
-        offset: Option<u64>,
-        size: Option<u64>,
-    ) -> wasmtime::Result<()> {
-        let buffer = self.table.get(&buffer)?;
-        let command = buffer
-            .range(offset, size)
-            .filter(|range| !range.is_empty())
-            .map(|range| Command::SetIndexBuffer(buffer.wgpu.clone(), range, index_format.into()));
-        self.table.get_mut(&this)?.record_or_fail(command, RANGE_OUTSIDE)
-    }
-
-    fn set_vertex_buffer(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        slot: u32,
-        buffer: Option<Resource<Buffer>>,
-        offset: Option<u64>,
-        size: Option<u64>,
-    ) -> wasmtime::Result<()> {
-        let command = match &buffer {
-            None => Some(Command::SetVertexBuffer(slot, None)),
-            Some(buffer) => {
-                let buffer = self.table.get(buffer)?;
-                buffer.range(offset, size).map(|range| {
-                    let bytes = (!range.is_empty()).then(|| (buffer.wgpu.clone(), range));
-                    Command::SetVertexBuffer(slot, bytes)
-                })
-            }
-        };
-        self.table.get_mut(&this)?.record_or_fail(command, RANGE_OUTSIDE)
-    }
-
-    fn draw(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        vertex_count: u32,
-        instance_count: Option<u32>,
-        first_vertex: Option<u32>,
-        first_instance: Option<u32>,
-    ) -> wasmtime::Result<()> {
-        let vertices = span(vertex_count, first_vertex);
-        let instances = span(instance_count.unwrap_or(1), first_instance);
-        let command = vertices.zip(instances).map(|(vertices, instances)| Command::Draw(vertices, instances));
-        self.table.get_mut(&this)?.record_or_fail(command, super::render_passes::DRAW_TOO_FAR)
-    }
-
-    fn draw_indexed(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        index_count: u32,
-        instance_count: Option<u32>,
-        first_index: Option<u32>,
-        base_vertex: Option<i32>,
-        first_instance: Option<u32>,
-    ) -> wasmtime::Result<()> {
-        let indices = span(index_count, first_index);
-        let instances = span(instance_count.unwrap_or(1), first_instance);
-        let command = indices
-            .zip(instances)
-            .map(|(indices, instances)| Command::DrawIndexed(indices, base_vertex.unwrap_or(0), instances));
-        self.table.get_mut(&this)?.record_or_fail(command, super::render_passes::DRAW_TOO_FAR)
-    }
-
-    fn draw_indirect(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        indirect_buffer: Resource<Buffer>,
-        indirect_offset: u64,
-    ) -> wasmtime::Result<()> {
-        let buffer = self.table.get(&indirect_buffer)?.wgpu.clone();
-        self.table.get_mut(&this)?.record(Command::DrawIndirect(buffer, indirect_offset))
-    }
-
-    fn draw_indexed_indirect(
-        &mut self,
-        this: Resource<RenderBundleEncoder>,
-        indirect_buffer: Resource<Buffer>,
-        indirect_offset: u64,
-    ) -> wasmtime::Result<()> {
-        let buffer = self.table.get(&indirect_buffer)?.wgpu.clone();
-        self.table.get_mut(&this)?.record(Command::DrawIndexedIndirect(buffer, indirect_offset))
-    }
-
+    super::commands::debug_commands!(RenderBundleEncoder);
+    super::commands::binding_commands!(RenderBundleEncoder);
+    super::commands::render_commands!(RenderBundleEncoder);
     super::object_base!(RenderBundleEncoder);
 }
 

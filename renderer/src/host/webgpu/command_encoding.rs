@@ -1,14 +1,16 @@
-//! Command encoders and command buffers (<https://www.w3.org/TR/webgpu/#command-encoding>), and the rule that an encoder is
-//! locked while a pass of it is open.
+//! Command encoders and command buffers (<https://www.w3.org/TR/webgpu/#command-encoding>): the rule that an encoder is locked while
+//! a pass of it is open, what its errors are and when they are told, and how much it records.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
+use super::commands::{Allowance, DebugCommands, PASS_COMMANDS};
 use super::device::Device;
+use super::passes::PassState;
 use super::quota::{Hold, Kind};
-use super::textures::SurfaceTextureLife;
+use super::textures::{Lives, SurfaceTextureLife};
 use super::{WebGpuCtxView, convert, labels};
 
 /// `gpu-command-encoder`
@@ -21,7 +23,7 @@ pub struct CommandEncoder {
 pub struct CommandBuffer {
     /// `None` if it is invalid or was submitted.
     wgpu: Option<wgpu::CommandBuffer>,
-    lives: Vec<SurfaceTextureLife>,
+    lives: Lives,
     hold: Option<Hold>,
     label: String,
 }
@@ -60,11 +62,14 @@ struct Inner {
     state: State,
     /// The first error; it is reported by `finish`, as the standard says.
     error: Option<String>,
-    lives: Vec<SurfaceTextureLife>,
+    lives: Lives,
+    /// An open pass has it.
+    left: Allowance,
     /// `None` after `finish`, which passes it on.
     hold: Option<Hold>,
 }
 
+/// <https://www.w3.org/TR/webgpu/#encoder-state>
 enum State {
     Open(wgpu::CommandEncoder),
     /// A pass is open.
@@ -72,10 +77,26 @@ enum State {
     Ended,
 }
 
+impl Inner {
+    fn fail(&mut self, message: impl Into<String>) {
+        self.error.get_or_insert_with(|| message.into());
+    }
+}
+
 impl Recording {
     fn new(device: Device, encoder: wgpu::CommandEncoder, hold: Hold) -> Self {
-        let inner = Inner { state: State::Open(encoder), error: None, lives: Vec::new(), hold: Some(hold) };
+        let inner = Inner {
+            state: State::Open(encoder),
+            error: None,
+            lives: Lives::default(),
+            left: Allowance::of(&device),
+            hold: Some(hold),
+        };
         Self { device, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -85,57 +106,92 @@ impl Recording {
 
     /// An error of something recorded: the encoder is invalid, and `finish` says why.
     pub(super) fn fail(&self, message: impl Into<String>) {
+        self.inner().fail(message);
+    }
+
+    /// Records a command that brings so many bytes along, if the encoder is open, and else makes the error that the standard asks for.
+    fn record(&self, bytes: usize, command: impl FnOnce(&mut wgpu::CommandEncoder)) {
+        self.record_using([], bytes, command);
+    }
+
+    /// [`Recording::record`] of a command that uses textures, which may be of a surface.
+    fn record_using<const N: usize>(
+        &self,
+        lives: [Option<&SurfaceTextureLife>; N],
+        bytes: usize,
+        command: impl FnOnce(&mut wgpu::CommandEncoder),
+    ) {
         let mut inner = self.inner();
-        if inner.error.is_none() {
-            inner.error = Some(message.into());
+        let Inner { state, error, lives: used, left, .. } = &mut *inner;
+        match state {
+            State::Open(encoder) => match left.spend(1, bytes) {
+                Ok(()) => {
+                    used.extend(lives.into_iter().flatten());
+                    command(encoder);
+                }
+                Err(over) => {
+                    error.get_or_insert_with(|| over.to_string());
+                }
+            },
+            State::Locked(_) => inner.fail(USED_WHILE_LOCKED),
+            State::Ended => {
+                drop(inner);
+                self.device.invalid(USED_AFTER_FINISH);
+            }
         }
     }
 
-    /// Records with the encoder if it is open, and else makes the error that the standard asks for.
-    fn record<R>(&self, command: impl FnOnce(&mut wgpu::CommandEncoder) -> R) -> Option<R> {
+    /// Begins a pass, which locks the encoder.
+    pub(super) fn begin<P>(&self, pass: impl FnOnce(&mut wgpu::CommandEncoder) -> P) -> PassState<P> {
         let mut inner = self.inner();
-        match &mut inner.state {
-            State::Open(encoder) => Some(command(encoder)),
-            State::Locked(_) => {
-                drop(inner);
-                self.fail("the encoder was used while a pass of it was open");
-                None
+        match std::mem::replace(&mut inner.state, State::Ended) {
+            State::Open(mut encoder) => {
+                let begun = match inner.left.spend(PASS_COMMANDS, 0) {
+                    Ok(()) => PassState::Recording { pass: pass(&mut encoder), left: inner.left },
+                    Err(over) => {
+                        inner.fail(over.to_string());
+                        PassState::Inert
+                    }
+                };
+                inner.state = State::Locked(encoder);
+                begun
+            }
+            State::Locked(encoder) => {
+                inner.state = State::Locked(encoder);
+                inner.fail(USED_WHILE_LOCKED);
+                PassState::Misplaced
             }
             State::Ended => {
                 drop(inner);
-                self.device.invalid("the encoder was used after it was finished");
-                None
+                self.device.invalid(USED_AFTER_FINISH);
+                PassState::Misplaced
             }
         }
     }
 
-    /// Begins a pass, which locks the encoder. `None` makes a pass that records nothing.
-    pub(super) fn begin<P>(&self, pass: impl FnOnce(&mut wgpu::CommandEncoder) -> P) -> Option<P> {
-        let pass = self.record(pass)?;
+    /// The open pass has ended, and leaves this to record. False if the encoder was finished meanwhile.
+    pub(super) fn unlock(&self, left: Option<Allowance>) -> bool {
         let mut inner = self.inner();
-        inner.state = match std::mem::replace(&mut inner.state, State::Ended) {
-            State::Open(encoder) => State::Locked(encoder),
-            other => other,
-        };
-        Some(pass)
-    }
-
-    /// The open pass has ended.
-    pub(super) fn unlock(&self) {
-        let mut inner = self.inner();
-        inner.state = match std::mem::replace(&mut inner.state, State::Ended) {
-            State::Locked(encoder) => State::Open(encoder),
-            other => other,
-        };
-    }
-
-    /// What is recorded uses the textures of surfaces with these lives.
-    pub(super) fn uses<'a>(&self, lives: impl IntoIterator<Item = &'a SurfaceTextureLife>) {
-        for life in lives {
-            let lives = &mut self.inner().lives;
-            if !lives.iter().any(|known| known.is_same(life)) {
-                lives.push(life.clone());
+        match std::mem::replace(&mut inner.state, State::Ended) {
+            State::Locked(encoder) => {
+                inner.state = State::Open(encoder);
+                inner.left = left.unwrap_or(inner.left);
+                true
             }
+            State::Open(encoder) => {
+                inner.state = State::Open(encoder);
+                true
+            }
+            State::Ended => false,
+        }
+    }
+
+    /// What is recorded uses textures of surfaces.
+    pub(super) fn uses<'a>(&self, lives: impl IntoIterator<Item = &'a SurfaceTextureLife>) {
+        let mut lives = lives.into_iter().peekable();
+        // Nearly nothing does, and then the lock is not taken.
+        if lives.peek().is_some() {
+            self.inner().lives.extend(lives);
         }
     }
 
@@ -165,39 +221,33 @@ impl Recording {
     }
 }
 
-/// A pass, of either kind. The cell is borrowed for one recorded command, which calls nobody back.
-pub(super) enum PassState<P> {
-    Recording(P),
-    /// Its encoder could not begin it, and knows why.
-    Inert,
-    Ended,
+const USED_WHILE_LOCKED: &str = "the encoder was used while a pass of it was open";
+const USED_AFTER_FINISH: &str = "the encoder was used after it was finished";
+
+impl DebugCommands for CommandEncoder {
+    fn push_debug_group(&self, label: &str) {
+        self.recording.record(label.len(), |encoder| encoder.push_debug_group(label));
+    }
+
+    fn pop_debug_group(&self) {
+        self.recording.record(0, wgpu::CommandEncoder::pop_debug_group);
+    }
+
+    fn insert_debug_marker(&self, label: &str) {
+        self.recording.record(label.len(), |encoder| encoder.insert_debug_marker(label));
+    }
 }
 
-impl<P> PassState<P> {
-    pub(super) fn new(pass: Option<P>) -> Self {
-        pass.map_or(Self::Inert, Self::Recording)
-    }
-
-    /// Records a command in the pass.
-    pub(super) fn record(&mut self, recording: &Recording, command: impl FnOnce(&mut P)) {
-        match self {
-            Self::Recording(pass) => command(pass),
-            Self::Inert => {}
-            Self::Ended => recording.device.invalid("a pass was used after its end"),
-        }
-    }
-
-    /// <https://www.w3.org/TR/webgpu/#dom-gpurenderpassencoder-end>
-    pub(super) fn end(&mut self, recording: &Recording) {
-        match std::mem::replace(self, Self::Ended) {
-            Self::Recording(pass) => {
-                // wgpu ends a pass when it is dropped, and wants its encoder then.
-                drop(pass);
-                recording.unlock();
-            }
-            Self::Inert => {}
-            Self::Ended => recording.device.invalid("a pass was ended twice"),
-        }
+/// <https://www.w3.org/TR/webgpu/#dictdef-gputexelcopytextureinfo>
+pub(super) fn texture_copy<'a>(
+    texture: &'a wgpu::Texture,
+    info: &wit::GpuTexelCopyTextureInfo,
+) -> wgpu::TexelCopyTextureInfo<'a> {
+    wgpu::TexelCopyTextureInfo {
+        texture,
+        mip_level: info.mip_level.unwrap_or(0),
+        origin: convert::origin(info.origin),
+        aspect: info.aspect.map_or(wgpu::TextureAspect::All, Into::into),
     }
 }
 
@@ -220,19 +270,13 @@ impl WebGpuCtxView<'_> {
         Ok(self.table.get(encoder)?.recording.clone())
     }
 
-    /// <https://www.w3.org/TR/webgpu/#dictdef-gputexelcopytextureinfo>, and how long it may be used.
-    pub(super) fn texture_copy(
+    /// The texture of a copy, and how long it may be used.
+    fn texture_copy(
         &self,
         info: &wit::GpuTexelCopyTextureInfo,
     ) -> wasmtime::Result<(wgpu::TexelCopyTextureInfo<'_>, Option<&SurfaceTextureLife>)> {
         let texture = self.table.get(&info.texture)?;
-        let copy = wgpu::TexelCopyTextureInfo {
-            texture: &texture.wgpu,
-            mip_level: info.mip_level.unwrap_or(0),
-            origin: convert::origin(info.origin),
-            aspect: info.aspect.map_or(wgpu::TextureAspect::All, Into::into),
-        };
-        Ok((copy, texture.life.as_ref()))
+        Ok((texture_copy(&texture.wgpu, info), texture.life.as_ref()))
     }
 
     /// The copy out of a texture that the scene may not copy from, though others may.
@@ -289,7 +333,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
     ) -> wasmtime::Result<()> {
         let source = &self.table.get(&source)?.wgpu;
         let destination = &self.table.get(&destination)?.wgpu;
-        self.table.get(&this)?.recording.record(|encoder| {
+        self.table.get(&this)?.recording.record(0, |encoder| {
             encoder.copy_buffer_to_buffer(
                 source,
                 source_offset.unwrap_or(0),
@@ -311,8 +355,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         let source = self.buffer_copy(&source)?;
         let (destination, life) = self.texture_copy(&destination)?;
         let recording = &self.table.get(&this)?.recording;
-        recording.uses(life);
-        recording.record(|encoder| {
+        recording.record_using([life], 0, |encoder| {
             encoder.copy_buffer_to_texture(source, destination, convert::extent(copy_size));
         });
         Ok(())
@@ -329,8 +372,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         self.refuse_copy(&source, recording)?;
         let (source, life) = self.texture_copy(&source)?;
         let destination = self.buffer_copy(&destination)?;
-        recording.uses(life);
-        recording.record(|encoder| {
+        recording.record_using([life], 0, |encoder| {
             encoder.copy_texture_to_buffer(source, destination, convert::extent(copy_size));
         });
         Ok(())
@@ -347,9 +389,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         self.refuse_copy(&source, recording)?;
         let (source, source_life) = self.texture_copy(&source)?;
         let (destination, destination_life) = self.texture_copy(&destination)?;
-        recording.uses(source_life);
-        recording.uses(destination_life);
-        recording.record(|encoder| {
+        recording.record_using([source_life, destination_life], 0, |encoder| {
             encoder.copy_texture_to_texture(source, destination, convert::extent(copy_size));
         });
         Ok(())
@@ -366,7 +406,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         self.table
             .get(&this)?
             .recording
-            .record(|encoder| encoder.clear_buffer(buffer, offset.unwrap_or(0), size));
+            .record(0, |encoder| encoder.clear_buffer(buffer, offset.unwrap_or(0), size));
         Ok(())
     }
 
@@ -386,7 +426,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         };
         let query_set = &self.table.get(&query_set)?.wgpu;
         let destination = &self.table.get(&destination)?.wgpu;
-        recording.record(|encoder| {
+        recording.record(0, |encoder| {
             encoder.resolve_query_set(query_set, first_query..end, destination, destination_offset);
         });
         Ok(())
@@ -402,35 +442,7 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
         Ok(self.table.push(buffer)?)
     }
 
-    fn push_debug_group(
-        &mut self,
-        this: Resource<CommandEncoder>,
-        group_label: String,
-    ) -> wasmtime::Result<()> {
-        self.table
-            .get(&this)?
-            .recording
-            .record(|encoder| encoder.push_debug_group(&labels::bounded(group_label)));
-        Ok(())
-    }
-
-    fn pop_debug_group(&mut self, this: Resource<CommandEncoder>) -> wasmtime::Result<()> {
-        self.table.get(&this)?.recording.record(wgpu::CommandEncoder::pop_debug_group);
-        Ok(())
-    }
-
-    fn insert_debug_marker(
-        &mut self,
-        this: Resource<CommandEncoder>,
-        marker_label: String,
-    ) -> wasmtime::Result<()> {
-        self.table
-            .get(&this)?
-            .recording
-            .record(|encoder| encoder.insert_debug_marker(&labels::bounded(marker_label)));
-        Ok(())
-    }
-
+    super::commands::debug_commands!(CommandEncoder);
     super::object_base!(CommandEncoder);
 }
 

@@ -1,31 +1,16 @@
 //! Compute passes (<https://www.w3.org/TR/webgpu/#compute-passes>).
 
-use std::cell::RefCell;
-
 use wasmtime::component::Resource;
 
-use super::WebGpuCtxView;
-use super::bind_groups::{BindGroup, dynamic_offsets};
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
-use super::command_encoding::{CommandEncoder, PassState, Recording};
-use super::labels;
+use super::command_encoding::CommandEncoder;
+use super::passes::Pass;
 use super::pipelines::ComputePipeline;
-use super::render_passes::{IMMEDIATES_OUT_OF_RANGE, immediates};
+use super::{WebGpuCtxView, labels};
 
 /// `gpu-compute-pass-encoder`
-pub struct ComputePass {
-    // A cell, so that the pass and what a command names can be borrowed from the table together.
-    pass: RefCell<PassState<wgpu::ComputePass<'static>>>,
-    recording: Recording,
-    label: String,
-}
-
-impl ComputePass {
-    fn record(&self, command: impl FnOnce(&mut wgpu::ComputePass<'static>)) {
-        self.pass.borrow_mut().record(&self.recording, command);
-    }
-}
+pub type ComputePass = Pass<wgpu::ComputePass<'static>>;
 
 impl WebGpuCtxView<'_> {
     /// <https://www.w3.org/TR/webgpu/#dom-gpucommandencoder-begincomputepass>
@@ -50,7 +35,7 @@ impl WebGpuCtxView<'_> {
         let descriptor = wgpu::ComputePassDescriptor { label: Some(&label), timestamp_writes };
         // The encoder is locked for as long as the pass lives, which is what the lifetime would say.
         let pass = recording.begin(|encoder| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-        Ok(self.table.push(ComputePass { pass: RefCell::new(PassState::new(pass)), recording, label })?)
+        Ok(self.table.push(Pass::new(pass, recording, label))?)
     }
 }
 
@@ -61,7 +46,7 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
         pipeline: Resource<ComputePipeline>,
     ) -> wasmtime::Result<()> {
         let pipeline = &self.table.get(&pipeline)?.wgpu;
-        self.table.get(&this)?.record(|pass| pass.set_pipeline(pipeline));
+        self.table.get(&this)?.record(0, |pass| pass.set_pipeline(pipeline));
         Ok(())
     }
 
@@ -73,7 +58,7 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
         workgroup_count_z: Option<u32>,
     ) -> wasmtime::Result<()> {
         let (y, z) = (workgroup_count_y.unwrap_or(1), workgroup_count_z.unwrap_or(1));
-        self.table.get(&this)?.record(|pass| pass.dispatch_workgroups(workgroup_count_x, y, z));
+        self.table.get(&this)?.record(0, |pass| pass.dispatch_workgroups(workgroup_count_x, y, z));
         Ok(())
     }
 
@@ -84,80 +69,16 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
         indirect_offset: u64,
     ) -> wasmtime::Result<()> {
         let buffer = &self.table.get(&indirect_buffer)?.wgpu;
-        self.table.get(&this)?.record(|pass| pass.dispatch_workgroups_indirect(buffer, indirect_offset));
+        self.table.get(&this)?.record(0, |pass| pass.dispatch_workgroups_indirect(buffer, indirect_offset));
         Ok(())
     }
 
     fn end(&mut self, this: Resource<ComputePass>) -> wasmtime::Result<()> {
-        let pass = self.table.get(&this)?;
-        pass.pass.borrow_mut().end(&pass.recording);
+        self.table.get(&this)?.end();
         Ok(())
     }
 
-    fn push_debug_group(&mut self, this: Resource<ComputePass>, group_label: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.push_debug_group(&labels::bounded(group_label)));
-        Ok(())
-    }
-
-    fn pop_debug_group(&mut self, this: Resource<ComputePass>) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(wgpu::ComputePass::pop_debug_group);
-        Ok(())
-    }
-
-    fn insert_debug_marker(
-        &mut self,
-        this: Resource<ComputePass>,
-        marker_label: String,
-    ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(|pass| pass.insert_debug_marker(&labels::bounded(marker_label)));
-        Ok(())
-    }
-
-    fn set_bind_group(
-        &mut self,
-        this: Resource<ComputePass>,
-        index: u32,
-        bind_group: Option<Resource<BindGroup>>,
-        dynamic_offsets_data: Option<Vec<u32>>,
-        dynamic_offsets_data_start: Option<u64>,
-        dynamic_offsets_data_length: Option<u32>,
-    ) -> wasmtime::Result<Result<(), wit::SetBindGroupError>> {
-        let offsets = match dynamic_offsets(
-            dynamic_offsets_data.as_deref(),
-            dynamic_offsets_data_start,
-            dynamic_offsets_data_length,
-        ) {
-            Ok(offsets) => offsets,
-            Err(error) => return Ok(Err(error)),
-        };
-        let pass = self.table.get(&this)?;
-        let group = match &bind_group {
-            Some(group) => {
-                let group = self.table.get(group)?;
-                pass.recording.uses(&group.lives);
-                Some(&group.wgpu)
-            }
-            None => None,
-        };
-        pass.record(|pass| pass.set_bind_group(index, group, offsets));
-        Ok(Ok(()))
-    }
-
-    fn set_immediates(
-        &mut self,
-        this: Resource<ComputePass>,
-        range_offset: u32,
-        data: Vec<u8>,
-        data_offset: Option<u64>,
-        data_size: Option<u64>,
-    ) -> wasmtime::Result<()> {
-        let pass = self.table.get(&this)?;
-        match immediates(&data, data_offset, data_size) {
-            Some(data) => pass.record(|pass| pass.set_immediates(range_offset, data)),
-            None => pass.recording.fail(IMMEDIATES_OUT_OF_RANGE),
-        }
-        Ok(())
-    }
-
+    super::commands::debug_commands!(ComputePass);
+    super::commands::binding_commands!(ComputePass);
     super::object_base!(ComputePass);
 }

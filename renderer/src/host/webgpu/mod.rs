@@ -12,12 +12,15 @@ mod buffers;
 mod bundles;
 mod canvas;
 mod command_encoding;
+mod commands;
 mod compute_passes;
 mod convert;
 mod device;
 mod errors;
 mod labels;
+mod lists;
 mod memory;
+mod passes;
 mod pipelines;
 mod queries;
 mod queues;
@@ -116,7 +119,8 @@ impl HasData for WebGpu {
 
 /// Offers `wasi:webgpu/webgpu` to components.
 pub fn add_to_linker<T: WebGpuView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    bindings::wasi::webgpu::webgpu::add_to_linker::<T, WebGpu>(linker, T::webgpu)
+    bindings::wasi::webgpu::webgpu::add_to_linker::<T, WebGpu>(linker, T::webgpu)?;
+    lists::add_to_linker(linker)
 }
 
 /// `label` and `set-label` of a resource with a field `label`, <https://www.w3.org/TR/webgpu/#gpuobjectbase>, and its `drop`.

@@ -5,7 +5,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
-use super::command_encoding::CommandBuffer;
+use super::command_encoding::{CommandBuffer, texture_copy};
 use super::device::{Device, label_of, relabel};
 use super::errors::ErrorKind;
 use super::{WebGpu, WebGpuCtxView, convert};
@@ -26,6 +26,86 @@ fn part(data: &[u8], offset: Option<u64>, size: Option<u64>) -> Option<&[u8]> {
         None => rest,
     };
     part.len().is_multiple_of(WRITE_ALIGNMENT).then_some(part)
+}
+
+/// <https://www.w3.org/TR/webgpu/#dom-gpuqueue-writebuffer>
+pub(super) fn write_buffer(
+    device: &Device,
+    buffer: &wgpu::Buffer,
+    buffer_offset: u64,
+    data: &[u8],
+    (data_offset, size): (Option<u64>, Option<u64>),
+) -> Result<(), wit::WriteBufferError> {
+    let part = part(data, data_offset, size).ok_or_else(|| wit::WriteBufferError {
+        kind: wit::WriteBufferErrorKind::OperationError,
+        message: format!(
+            "offset {data_offset:?} and size {size:?} must be within the {} bytes of data, and a multiple of \
+             {WRITE_ALIGNMENT} bytes long",
+            data.len()
+        ),
+    })?;
+    if !device.is_lost() {
+        match device.count_write(part.len()) {
+            Ok(()) => device.queue().write_buffer(buffer, buffer_offset, part),
+            Err(over) => device.report(ErrorKind::OutOfMemory, over.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// <https://www.w3.org/TR/webgpu/#dom-gpuqueue-writetexture>
+pub(super) fn write_texture(
+    device: &Device,
+    texture: &wgpu::Texture,
+    destination: &wit::GpuTexelCopyTextureInfo,
+    data: &[u8],
+    layout: wit::GpuTexelCopyBufferLayout,
+    size: wit::GpuExtent3D,
+) {
+    if let Err(over) = device.count_write(data.len()) {
+        device.report(ErrorKind::OutOfMemory, over.to_string());
+        return;
+    }
+    device.queue().write_texture(
+        texture_copy(texture, destination),
+        data,
+        convert::texel_layout(layout.offset, layout.bytes_per_row, layout.rows_per_image),
+        convert::extent(size),
+    );
+}
+
+impl WebGpuCtxView<'_> {
+    /// Handles of their own of what `write-buffer-with-copy` needs.
+    pub(super) fn buffer_to_write(
+        &self,
+        queue: &Resource<Queue>,
+        buffer: &Resource<Buffer>,
+    ) -> wasmtime::Result<(Device, wgpu::Buffer)> {
+        Ok((self.table.get(queue)?.device.clone(), self.table.get(buffer)?.wgpu.clone()))
+    }
+
+    /// Handles of their own of what `write-texture-with-copy` needs; `None` if nothing may be written.
+    pub(super) fn texture_to_write(
+        &self,
+        queue: &Resource<Queue>,
+        destination: &wit::GpuTexelCopyTextureInfo,
+    ) -> wasmtime::Result<Option<(Device, wgpu::Texture)>> {
+        let device = &self.table.get(queue)?.device;
+        let texture = self.table.get(&destination.texture)?;
+        if texture.life.as_ref().is_some_and(super::SurfaceTextureLife::is_expired) {
+            device.invalid(
+                "the texture of a surface was written after it was presented, replaced or destroyed",
+            );
+            return Ok(None);
+        }
+        if device.is_lost() {
+            return Ok(None);
+        }
+        if let Some(life) = &texture.life {
+            life.submit();
+        }
+        Ok(Some((device.clone(), texture.wgpu.clone())))
+    }
 }
 
 impl<T: 'static> wit::HostGpuQueueWithStore<T> for WebGpu {
@@ -84,7 +164,6 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         Ok(())
     }
 
-    /// <https://www.w3.org/TR/webgpu/#dom-gpuqueue-writebuffer>
     fn write_buffer_with_copy(
         &mut self,
         this: Resource<Queue>,
@@ -94,28 +173,10 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         data_offset: Option<u64>,
         size: Option<u64>,
     ) -> wasmtime::Result<Result<(), wit::WriteBufferError>> {
-        let Some(part) = part(&data, data_offset, size) else {
-            return Ok(Err(wit::WriteBufferError {
-                kind: wit::WriteBufferErrorKind::OperationError,
-                message: format!(
-                    "offset {data_offset:?} and size {size:?} must be within the {} bytes of data, and a multiple of \
-                     {WRITE_ALIGNMENT} bytes long",
-                    data.len()
-                ),
-            }));
-        };
-        let buffer = &self.table.get(&buffer)?.wgpu;
-        let device = &self.table.get(&this)?.device;
-        if !device.is_lost() {
-            match device.count_write(part.len()) {
-                Ok(()) => device.queue().write_buffer(buffer, buffer_offset, part),
-                Err(over) => device.report(ErrorKind::OutOfMemory, over.to_string()),
-            }
-        }
-        Ok(Ok(()))
+        let (device, buffer) = self.buffer_to_write(&this, &buffer)?;
+        Ok(write_buffer(&device, &buffer, buffer_offset, &data, (data_offset, size)))
     }
 
-    /// <https://www.w3.org/TR/webgpu/#dom-gpuqueue-writetexture>
     fn write_texture_with_copy(
         &mut self,
         this: Resource<Queue>,
@@ -124,25 +185,8 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
         data_layout: wit::GpuTexelCopyBufferLayout,
         size: wit::GpuExtent3D,
     ) -> wasmtime::Result<()> {
-        let device = &self.table.get(&this)?.device;
-        let (destination, life) = self.texture_copy(&destination)?;
-        if life.is_some_and(super::SurfaceTextureLife::is_expired) {
-            device.invalid(
-                "the texture of a surface was written after it was presented, replaced or destroyed",
-            );
-            return Ok(());
-        }
-        if device.is_lost() {
-            return Ok(());
-        }
-        if let Some(life) = life {
-            life.submit();
-        }
-        let layout =
-            convert::texel_layout(data_layout.offset, data_layout.bytes_per_row, data_layout.rows_per_image);
-        match device.count_write(data.len()) {
-            Ok(()) => device.queue().write_texture(destination, &data, layout, convert::extent(size)),
-            Err(over) => device.report(ErrorKind::OutOfMemory, over.to_string()),
+        if let Some((device, texture)) = self.texture_to_write(&this, &destination)? {
+            write_texture(&device, &texture, &destination, &data, data_layout, size);
         }
         Ok(())
     }

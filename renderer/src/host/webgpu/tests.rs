@@ -1,7 +1,9 @@
 //! The host functions, called as a scene calls them, on the machine's Vulkan adapter.
 
 mod devices;
+mod encoding;
 mod quotas;
+mod recording;
 mod shaders;
 
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
 //! Textures and their views (<https://www.w3.org/TR/webgpu/#textures>).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -57,8 +58,27 @@ impl SurfaceTextureLife {
         self.0.submitted.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    /// Tells textures apart, as long as somebody has their life.
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+/// The textures of surfaces that something uses, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lives(HashMap<usize, SurfaceTextureLife>);
+
+impl Lives {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SurfaceTextureLife> {
+        self.0.values()
+    }
+}
+
+impl<'a> Extend<&'a SurfaceTextureLife> for Lives {
+    fn extend<I: IntoIterator<Item = &'a SurfaceTextureLife>>(&mut self, lives: I) {
+        for life in lives {
+            self.0.entry(life.id()).or_insert_with(|| life.clone());
+        }
     }
 }
 

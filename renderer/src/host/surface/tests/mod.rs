@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use renderer_protocol::{AccessUnit, FrameSize};
+use renderer_protocol::{AccessUnit, FrameSize, SceneLimits};
 use wasmtime::{
     Config, Engine, Store,
     component::{Resource, ResourceTable},
@@ -85,7 +85,9 @@ impl Scene {
         let theirs = Arc::clone(&errors);
         let gpu = Gpu::open(Backend::Vulkan).unwrap();
         let is_cpu = gpu.is_cpu();
-        let webgpu = WebGpuCtx::new(gpu, move |line| theirs.lock().unwrap().push(line.to_owned()));
+        let webgpu = WebGpuCtx::new(gpu, SceneLimits::default(), move |line| {
+            theirs.lock().unwrap().push(line.to_owned());
+        });
         let window = Window::new(size(64, 48));
         let clock = FrameClock::real();
         let (sink, pictures) = mpsc::sync_channel(64);
