@@ -31,7 +31,18 @@ macro_rules! topics {
 }
 
 topics! {
+    adapter
+    bind_group_layouts
+    bind_groups
     buffers
+    command_encoding
+    compute
+    compute_pipelines
+    devices
+    errors
+    labels
+    queues
+    shaders
     wasi_0_3
 }
 

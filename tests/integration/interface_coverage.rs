@@ -90,7 +90,16 @@ fn every_function_of_the_interfaces_is_called_by_a_conformance_topic() {
 }
 
 /// What of a function is not as the standard says, or needs a word. Everything else is implemented whole.
-const REMARKS: &[(&str, &str)] = &[];
+const REMARKS: &[(&str, &str)] = &[
+    (
+        "[method]gpu-adapter.request-device",
+        "whole; a driver that fails is an operation error, and not a device that is lost",
+    ),
+    (
+        "[method]gpu-device.create-bind-group",
+        "whole; a buffer or texture that was destroyed is refused here, and not by `submit`",
+    ),
+];
 
 /// The text of docs/wasi-webgpu.md.
 fn table() -> String {

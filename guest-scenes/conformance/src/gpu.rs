@@ -21,6 +21,22 @@ pub fn filter_of(kind: GpuErrorKind) -> GpuErrorFilter {
     }
 }
 
+/// Makes calls to a device and returns their result, and their first error of any of the three kinds.
+pub async fn catching_on<R>(device: &GpuDevice, calls: impl FnOnce(&GpuDevice) -> R) -> (R, Option<Error>) {
+    let filters = [GpuErrorFilter::Validation, GpuErrorFilter::OutOfMemory, GpuErrorFilter::Internal];
+    for filter in filters {
+        device.push_error_scope(filter);
+    }
+    let result = calls(device);
+    let mut first = None;
+    for _ in filters {
+        let error = device.pop_error_scope().await.expect("a scope was pushed above");
+        first =
+            error.map(|error| Error { kind: filter_of(error.kind()), message: error.message() }).or(first);
+    }
+    (result, first)
+}
+
 /// Of what a row of a copy between a buffer and a texture has a multiple of bytes:
 /// <https://www.w3.org/TR/webgpu/#abstract-opdef-validating-gputexelcopybufferinfo>
 const ROW_ALIGNMENT: u32 = 256;
@@ -41,19 +57,15 @@ impl Topic {
 
     /// Makes calls and returns their result, and their first error of any of the three kinds.
     pub async fn catching<R>(&self, calls: impl FnOnce(&GpuDevice) -> R) -> (R, Option<Error>) {
-        let filters = [GpuErrorFilter::Validation, GpuErrorFilter::OutOfMemory, GpuErrorFilter::Internal];
-        for filter in filters {
-            self.device().push_error_scope(filter);
-        }
-        let result = calls(self.device());
-        let mut first = None;
-        for _ in filters {
-            let error = self.device().pop_error_scope().await.expect("a scope was pushed above");
-            first = error
-                .map(|error| Error { kind: filter_of(error.kind()), message: error.message() })
-                .or(first);
-        }
-        (result, first)
+        catching_on(self.device(), calls).await
+    }
+
+    /// The result of an asynchronous call that has not begun yet, and its first error that an error scope holds.
+    pub async fn catching_async<R>(&self, call: impl Future<Output = R>) -> (R, Option<Error>) {
+        self.device().push_error_scope(GpuErrorFilter::Validation);
+        let result = call.await;
+        let error = self.device().pop_error_scope().await.expect("a scope was pushed above");
+        (result, error.map(|error| Error { kind: filter_of(error.kind()), message: error.message() }))
     }
 
     /// Makes calls that are right.

@@ -11,6 +11,8 @@
 //! A topic that traps has no last line, and so has failed too.
 
 mod attended;
+pub mod bindings;
+mod compute;
 mod gpu;
 
 use core::fmt::Debug;
@@ -21,7 +23,8 @@ use kit::log::{Level, log};
 pub use kit::webgpu;
 
 pub use attended::Host;
-pub use gpu::{Error, Texel, bytes_per_row, filter_of};
+pub use compute::{pipeline, stage, whole, words};
+pub use gpu::{Error, Texel, bytes_per_row, catching_on, filter_of};
 
 /// Failures that are told. A topic whose every pixel is wrong says so a few times.
 const MAX_TOLD: u32 = 40;

@@ -4,6 +4,7 @@
 
 mod poll;
 mod shader_compiler;
+mod workgroup_memory;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use self::poll::Poller;
 pub use self::shader_compiler::{
     CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
 };
+pub use self::workgroup_memory::{may_use_workgroup_memory, workgroup_bytes};
 
 /// What to draw with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

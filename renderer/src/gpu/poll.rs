@@ -42,13 +42,17 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Starts the thread for `device`.
-    pub fn start(device: wgpu::Device) -> Result<Self, GpuError> {
+    /// Starts the thread for `device`. It ends when the driver fails, and then calls `on_failure` with the driver's reason: wgpu panics
+    /// there, and nothing that the GPU was asked for will be known to be done.
+    pub fn start(
+        device: wgpu::Device,
+        on_failure: impl FnOnce(&str) + Send + 'static,
+    ) -> Result<Self, GpuError> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
-            .spawn(move || run(&device, &theirs))
+            .spawn(move || run(|| poll(&device), &theirs, on_failure))
             .map_err(|source| GpuError::Thread { name: THREAD_NAME, source })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -68,7 +72,22 @@ impl Drop for Poller {
     }
 }
 
-fn run(device: &wgpu::Device, shared: &Shared) {
+/// What a wait found.
+enum Polled {
+    Done,
+    /// The GPU still works.
+    Busy,
+}
+
+fn poll(device: &wgpu::Device) -> Polled {
+    match device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(POLL_SLICE) }) {
+        Err(wgpu::PollError::Timeout) => Polled::Busy,
+        // There is no index of ours that could be wrong.
+        Ok(_) | Err(wgpu::PollError::WrongSubmissionIndex(..)) => Polled::Done,
+    }
+}
+
+fn run(poll: impl Fn() -> Polled, shared: &Shared, on_failure: impl FnOnce(&str)) {
     loop {
         {
             let idle = |state: &mut State| !state.wanted && !state.stop;
@@ -79,10 +98,38 @@ fn run(device: &wgpu::Device, shared: &Shared) {
             }
             state.wanted = false;
         }
-        match device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(POLL_SLICE) }) {
-            Err(wgpu::PollError::Timeout) => shared.state().wanted = true,
-            // There is no index of ours that could be wrong.
-            Ok(_) | Err(wgpu::PollError::WrongSubmissionIndex(..)) => {}
+        // wgpu's state is as the driver left it, and it is asked for nothing here after this.
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&poll)) {
+            Ok(Polled::Done) => {}
+            Ok(Polled::Busy) => shared.state().wanted = true,
+            Err(panic) => {
+                let reason = panic.downcast_ref::<String>().map(String::as_str);
+                let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied());
+                return on_failure(reason.unwrap_or("the GPU's driver failed"));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_driver_that_fails_is_reported_once_and_not_asked_again() {
+        let shared = Shared::default();
+        shared.state().wanted = true;
+        let (asked, failures) = (Cell::new(0), Cell::new(0));
+        let poll = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 { Polled::Busy } else { panic!("the device is gone") }
+        };
+        run(poll, &shared, |reason| {
+            assert_eq!(reason, "the device is gone");
+            failures.set(failures.get() + 1);
+        });
+        assert_eq!((asked.get(), failures.get()), (3, 1));
     }
 }

@@ -30,6 +30,9 @@ pub struct AdapterInfo {
     is_fallback: bool,
 }
 
+/// The sizes of subgroups that an adapter tells which has none: <https://www.w3.org/TR/webgpu/#dom-gpuadapterinfo-subgroupminsize>
+const ANY_SUBGROUPS: (u32, u32) = (4, 128);
+
 impl AdapterInfo {
     pub(super) fn of(gpu: &Gpu) -> Self {
         let info = gpu.wgpu_info();
@@ -43,11 +46,14 @@ impl AdapterInfo {
             0x1_0005 => "mesa",
             _ => "",
         };
+        let has_subgroups = gpu.adapter().features().contains(wgpu::Features::SUBGROUP);
+        let (subgroup_min_size, subgroup_max_size) =
+            if has_subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { ANY_SUBGROUPS };
         Self {
             vendor,
             description: info.name.clone(),
-            subgroup_min_size: info.subgroup_min_size,
-            subgroup_max_size: info.subgroup_max_size,
+            subgroup_min_size,
+            subgroup_max_size,
             is_fallback: gpu.is_cpu(),
         }
     }
@@ -214,8 +220,8 @@ fn better(class: LimitClass, name: &str, value: u64, supported: u64, current: u6
     match class {
         LimitClass::Maximum if value <= supported => Ok(value.max(current)),
         LimitClass::Maximum => Err(format!("{name}: {value} was asked for, and the adapter has {supported}")),
-        LimitClass::Alignment if !value.is_power_of_two() => {
-            Err(format!("{name}: {value} is no power of two"))
+        LimitClass::Alignment if !value.is_power_of_two() || u32::try_from(value).is_err() => {
+            Err(format!("{name}: {value} is no power of two below 2^32"))
         }
         LimitClass::Alignment if value >= supported => Ok(value.min(current)),
         LimitClass::Alignment => {
@@ -455,7 +461,7 @@ mod tests {
     fn an_alignment_must_be_a_power_of_two_that_the_adapter_can_keep() {
         let supported = wgpu::Limits { min_uniform_buffer_offset_alignment: 64, ..wgpu::Limits::defaults() };
         let mut limits = wgpu::Limits::defaults();
-        for wrong in [0, 32, 96] {
+        for wrong in [0, 32, 96, 1 << 32] {
             assert!(
                 require(&mut limits, &supported, "minUniformBufferOffsetAlignment", wrong).is_err(),
                 "{wrong}"

@@ -124,6 +124,20 @@ impl Buffer {
             self.destroy();
         }
     }
+
+    /// What a range has for which wgpu has no memory. An invalid buffer can be read and written like others:
+    /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createbuffer> maps a buffer before anybody knows whether it is valid. One that there was
+    /// no memory for cannot.
+    fn lacking(&self, range: &Range<u64>) -> Result<Vec<u8>, wit::GetMappedRangeError> {
+        let length = range.end.saturating_sub(range.start);
+        match usize::try_from(length) {
+            Ok(bytes) if self.claim.is_some() => Ok(vec![0; bytes]),
+            _ => Err(wit::GetMappedRangeError {
+                kind: wit::GetMappedRangeErrorKind::RangeError,
+                message: format!("there is no memory for {length} bytes of the buffer {:?}", self.label),
+            }),
+        }
+    }
 }
 
 fn aligned(range: &Range<u64>) -> bool {
@@ -133,6 +147,10 @@ fn aligned(range: &Range<u64>) -> bool {
 
 fn map_error(kind: wit::MapAsyncErrorKind, message: impl Into<String>) -> wit::MapAsyncError {
     wit::MapAsyncError { kind, message: message.into() }
+}
+
+fn lost() -> wit::MapAsyncError {
+    map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost")
 }
 
 /// A buffer if there is memory for it, and its place in the quota.
@@ -202,13 +220,18 @@ impl WebGpuCtxView<'_> {
         mode: wit::GpuMapMode,
         offset: Option<u64>,
         size: Option<u64>,
-    ) -> wasmtime::Result<Result<oneshot::Receiver<Result<(), wit::MapAsyncError>>, wit::MapAsyncError>> {
+    ) -> wasmtime::Result<
+        Result<impl Future<Output = Result<(), wit::MapAsyncError>> + Send + use<>, wit::MapAsyncError>,
+    > {
         let buffer = self.table.get(this)?;
         let label = &buffer.label;
         if *buffer.map() != MapState::Unmapped {
             let message = format!("the buffer {label:?} is mapped, or about to be");
             buffer.device.invalid(message.clone());
             return Ok(Err(map_error(wit::MapAsyncErrorKind::OperationError, message)));
+        }
+        if buffer.device.is_lost() {
+            return Ok(Err(lost()));
         }
         let (wgpu_mode, usage) = if mode == wit::GpuMapMode::READ {
             (wgpu::MapMode::Read, wit::GpuBufferUsage::MAP_READ)
@@ -235,9 +258,6 @@ impl WebGpuCtxView<'_> {
             buffer.device.invalid(message.clone());
             return Ok(Err(map_error(wit::MapAsyncErrorKind::OperationError, message)));
         };
-        if buffer.device.is_lost() {
-            return Ok(Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost")));
-        }
         let ticket = self.ctx.next_ticket();
         let writable = wgpu_mode == wgpu::MapMode::Write;
         *buffer.map() = MapState::Pending { ticket, range: range.clone(), writable };
@@ -251,7 +271,7 @@ impl WebGpuCtxView<'_> {
             let answer = match result {
                 _ if still_wanted && loss.borrow().is_some() => {
                     *state = MapState::Unmapped;
-                    Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost"))
+                    Err(lost())
                 }
                 Ok(()) if still_wanted => {
                     *state = MapState::Mapped { range, writable };
@@ -270,7 +290,17 @@ impl WebGpuCtxView<'_> {
             let _ = done.send(answer);
         });
         buffer.device.poll_soon();
-        Ok(Ok(answer))
+        let answer = buffer.device.unless_lost(answer);
+        let map = Arc::clone(&buffer.map);
+        Ok(Ok(async move {
+            answer.await.unwrap_or_else(|| {
+                let mut state = map.lock().unwrap_or_else(PoisonError::into_inner);
+                if matches!(*state, MapState::Pending { ticket: pending, .. } if pending == ticket) {
+                    *state = MapState::Unmapped;
+                }
+                Err(lost())
+            })
+        }))
     }
 }
 
@@ -286,9 +316,7 @@ impl<T: 'static> wit::HostGpuBufferWithStore<T> for WebGpu {
         let started = accessor.with(|mut access| access.get().start_map(&this, mode, offset, size))?;
         match started {
             Err(error) => Ok(Err(error)),
-            Ok(answer) => Ok(answer.await.unwrap_or_else(|oneshot::Canceled| {
-                Err(map_error(wit::MapAsyncErrorKind::AbortError, "the device was lost"))
-            })),
+            Ok(answer) => Ok(answer.await),
         }
     }
 }
@@ -324,9 +352,9 @@ impl wit::HostGpuBuffer for WebGpuCtxView<'_> {
         if range.is_empty() {
             return Ok(Ok(Vec::new()));
         }
-        Ok(match buffer.wgpu.slice(range).get_mapped_range() {
+        Ok(match buffer.wgpu.slice(range.clone()).get_mapped_range() {
             Ok(view) => Ok(view.to_vec()),
-            Err(error) => Err(unmapped(&error)),
+            Err(_) => buffer.lacking(&range),
         })
     }
 
@@ -353,12 +381,13 @@ impl wit::HostGpuBuffer for WebGpuCtxView<'_> {
         if data.is_empty() || !writable {
             return Ok(Ok(()));
         }
-        Ok(match buffer.wgpu.slice(range).get_mapped_range_mut() {
+        Ok(match buffer.wgpu.slice(range.clone()).get_mapped_range_mut() {
             Ok(mut view) => {
                 view.slice(..data.len()).copy_from_slice(&data);
                 Ok(())
             }
-            Err(error) => Err(unmapped(&error)),
+            // Nobody would see what is written to an invalid buffer.
+            Err(_) => buffer.lacking(&range).map(drop),
         })
     }
 
@@ -373,12 +402,4 @@ impl wit::HostGpuBuffer for WebGpuCtxView<'_> {
     }
 
     super::object_base!(Buffer);
-}
-
-/// wgpu has no memory for an invalid buffer, or one whose device is lost, even if it is mapped by the rules.
-fn unmapped(error: &wgpu::MapRangeError) -> wit::GetMappedRangeError {
-    wit::GetMappedRangeError {
-        kind: wit::GetMappedRangeErrorKind::OperationError,
-        message: error.to_string(),
-    }
 }

@@ -1,12 +1,13 @@
 //! Devices: what they are, how they are lost, their error scopes (<https://www.w3.org/TR/webgpu/#devices>). What a device
 //! creates is in the chapter of the created thing.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Either, select};
 use renderer_protocol::SceneLimits;
 use tokio::sync::watch;
 use wasmtime::StoreContextMut;
@@ -96,7 +97,12 @@ impl Device {
             };
             lose(&sink, &sender, LostInfo { reason, message });
         });
-        let poller = Poller::start(wgpu.clone()).map_err(|error| error.to_string())?;
+        let (sink, sender) = (Arc::clone(&errors), Arc::clone(&lost));
+        let on_failure = move |message: &str| {
+            let reason = wit::GpuDeviceLostReason::Unknown;
+            lose(&sink, &sender, LostInfo { reason, message: message.to_owned() });
+        };
+        let poller = Poller::start(wgpu.clone(), on_failure).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
         let timeline = Timeline::new(Arc::clone(&slot.quota));
         Ok(Self {
@@ -257,6 +263,21 @@ impl Device {
         self.shared.lost.subscribe()
     }
 
+    /// The answer to something that was asked of the device, or `None` if the device is lost before it comes.
+    pub(super) fn unless_lost<R: Send>(
+        &self,
+        answer: oneshot::Receiver<R>,
+    ) -> impl Future<Output = Option<R>> + Send + use<R> {
+        let mut lost = self.loss();
+        async move {
+            let lost = pin!(lost.wait_for(Option::is_some));
+            match select(answer, lost).await {
+                Either::Left((answer, _)) => answer.ok(),
+                Either::Right(_) => None,
+            }
+        }
+    }
+
     /// The loss of <https://www.w3.org/TR/webgpu/#dom-gpudevice-destroy>; what the scene has of the device is destroyed by the caller.
     ///
     /// wgpu's device lives on: pictures that were presented are still read from its memory by another thread, and wgpu's own `destroy`
@@ -391,6 +412,8 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
             let view = access.get();
             let device = view.table.get(&this)?;
             let error = match device.shared.errors.pop_scope() {
+                // A lost device has no errors.
+                _ if device.is_lost() => None,
                 Ok(error) => error,
                 Err(error) => {
                     return Ok(Err(wit::PopErrorScopeError {
@@ -399,8 +422,6 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
                     }));
                 }
             };
-            // A lost device has no errors.
-            let error = error.filter(|_| !device.is_lost());
             Ok(Ok(error.map(|error| view.table.push(error)).transpose()?))
         })
     }

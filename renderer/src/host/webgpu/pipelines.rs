@@ -1,8 +1,8 @@
 //! Compute and render pipelines (<https://www.w3.org/TR/webgpu/#pipelines>). Compiled where shaders are, and for the same reason.
 
-use std::future::Future;
 use std::sync::Arc;
 
+use futures::channel::oneshot;
 use wasmtime::component::Resource;
 
 use super::bind_groups::BindGroupLayout;
@@ -11,33 +11,63 @@ use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
 use super::quota::{Claim, Kind};
 use super::records::ConstantRecord;
-use super::shaders::ShaderModule;
+use super::shaders::{ShaderModule, invalid_module};
 use super::{WebGpuCtxView, convert, labels};
+use crate::gpu::{CompileError, workgroup_bytes};
+use crate::host::OverQuota;
+
+/// A pipeline of either kind.
+pub struct Pipeline<P> {
+    pub(super) wgpu: P,
+    label: String,
+    device: Device,
+    _claim: Arc<Claim>,
+}
 
 /// `gpu-compute-pipeline`
-pub struct ComputePipeline {
-    pub(super) wgpu: wgpu::ComputePipeline,
-    label: String,
-    device: Device,
-    _claim: Arc<Claim>,
-}
-
+pub type ComputePipeline = Pipeline<wgpu::ComputePipeline>;
 /// `gpu-render-pipeline`
-pub struct RenderPipeline {
-    pub(super) wgpu: wgpu::RenderPipeline,
-    label: String,
-    device: Device,
-    _claim: Arc<Claim>,
+pub type RenderPipeline = Pipeline<wgpu::RenderPipeline>;
+
+/// A descriptor of a pipeline that owns all it speaks of, so that it can go to the compiler's thread.
+trait Description: Send + 'static {
+    /// wgpu's pipeline.
+    type Pipeline: Send + 'static;
+
+    fn label(&self) -> &str;
+
+    /// Why the pipeline cannot be made, if wgpu would not say it.
+    fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
+        None
+    }
+
+    /// Makes the pipeline; errors are in wgpu's innermost error scope.
+    fn create(&self, device: &wgpu::Device) -> Self::Pipeline;
+
+    /// Makes a pipeline that is invalid.
+    fn create_invalid(device: &wgpu::Device, label: &str) -> Self::Pipeline;
 }
 
-/// A descriptor that owns all it speaks of, so that it can go to the compiler's thread.
+/// <https://www.w3.org/TR/webgpu/#dictdef-gpuprogrammablestage>
 struct Stage {
     module: wgpu::ShaderModule,
+    /// The source of a compute shader that may take workgroup memory.
+    workgroup_source: Option<Arc<str>>,
     entry_point: Option<String>,
     constants: Vec<(String, f64)>,
 }
 
 impl Stage {
+    /// Of a shader that is none.
+    fn invalid(device: &wgpu::Device) -> Self {
+        Self {
+            module: invalid_module(device, ""),
+            workgroup_source: None,
+            entry_point: None,
+            constants: Vec::new(),
+        }
+    }
+
     fn constants(&self) -> Vec<(&str, f64)> {
         self.constants.iter().map(|(name, value)| (name.as_str(), *value)).collect()
     }
@@ -53,7 +83,26 @@ struct ComputeDescription {
     stage: Stage,
 }
 
-impl ComputeDescription {
+impl Description for ComputeDescription {
+    type Pipeline = wgpu::ComputePipeline;
+
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// <https://www.w3.org/TR/webgpu/#dom-supported-limits-maxcomputeworkgroupstoragesize>
+    fn refusal(&self, device: &wgpu::Device) -> Option<String> {
+        let source = self.stage.workgroup_source.as_deref()?;
+        let bytes = workgroup_bytes(source, self.stage.entry_point.as_deref(), &self.stage.constants)?;
+        let limit = device.limits().max_compute_workgroup_storage_size;
+        (bytes > u64::from(limit)).then(|| {
+            format!(
+                "the compute pipeline {:?} takes {bytes} bytes of workgroup memory; this device allows {limit}",
+                self.label
+            )
+        })
+    }
+
     fn create(&self, device: &wgpu::Device) -> wgpu::ComputePipeline {
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&self.label),
@@ -63,6 +112,10 @@ impl ComputeDescription {
             compilation_options: options(&self.stage.constants()),
             cache: None,
         })
+    }
+
+    fn create_invalid(device: &wgpu::Device, label: &str) -> wgpu::ComputePipeline {
+        Self { label: label.to_owned(), layout: None, stage: Stage::invalid(device) }.create(device)
     }
 }
 
@@ -83,7 +136,13 @@ struct RenderDescription {
     fragment: Option<(Stage, Vec<Option<wgpu::ColorTargetState>>)>,
 }
 
-impl RenderDescription {
+impl Description for RenderDescription {
+    type Pipeline = wgpu::RenderPipeline;
+
+    fn label(&self) -> &str {
+        &self.label
+    }
+
     fn create(&self, device: &wgpu::Device) -> wgpu::RenderPipeline {
         let buffers: Vec<_> = self
             .buffers
@@ -120,13 +179,31 @@ impl RenderDescription {
             cache: None,
         })
     }
+
+    fn create_invalid(device: &wgpu::Device, label: &str) -> wgpu::RenderPipeline {
+        let description = Self {
+            label: label.to_owned(),
+            layout: None,
+            vertex: Stage::invalid(device),
+            buffers: Vec::new(),
+            primitive: convert::primitive(None),
+            depth_stencil: None,
+            multisample: convert::multisample(None),
+            fragment: None,
+        };
+        description.create(device)
+    }
 }
 
-/// A pipeline that panicked in the compiler cannot be made at all: there is nothing to return but a trap.
-fn compiler_failed(device: &Device, label: &str) -> wasmtime::Error {
-    let message = format!("the shader compiler failed at the pipeline {label:?}");
-    device.report(ErrorKind::Internal, message.clone());
-    wasmtime::Error::msg(message)
+/// Makes a pipeline on the compiler's thread. What comes with an error is invalid.
+fn compile<D: Description>(device: &wgpu::Device, description: &D) -> (D::Pipeline, Option<GpuError>) {
+    match description.refusal(device) {
+        None => capture(device, |device| description.create(device)),
+        Some(message) => {
+            let (pipeline, _) = capture(device, |device| D::create_invalid(device, description.label()));
+            (pipeline, Some(GpuError::new(ErrorKind::Validation, message)))
+        }
+    }
 }
 
 fn pipeline_error(error: GpuError) -> wit::CreatePipelineError {
@@ -140,23 +217,65 @@ fn pipeline_error(error: GpuError) -> wit::CreatePipelineError {
     }
 }
 
-/// Makes a pipeline off the store's thread; its error is the answer, and no matter of error scopes.
-fn start<P: Send + 'static, C: FnOnce(&wgpu::Device) -> P + Send + 'static>(
-    device: &Device,
-    create: C,
-) -> impl Future<Output = Result<P, wit::CreatePipelineError>> + Send + use<P, C> {
-    let theirs = device.wgpu().clone();
-    let work = device.gpu().compiler().start_work(move || capture(&theirs, create));
-    async move {
-        match work.await {
-            Ok((pipeline, None)) => Ok(pipeline),
-            Ok((_, Some(error))) => Err(pipeline_error(error)),
-            Err(canceled) => {
-                let message = format!("the shader compiler failed: {canceled}");
-                Err(pipeline_error(GpuError::new(ErrorKind::Internal, message)))
-            }
-        }
+/// What becomes a pipeline when it is made.
+struct Plan {
+    device: Device,
+    label: String,
+    claim: Arc<Claim>,
+}
+
+impl Plan {
+    /// Counts the pipeline before it is made.
+    fn new(device: &Device, label: &str) -> Result<Self, OverQuota> {
+        let claim = device.claim(Kind::Pipeline)?;
+        Ok(Self { device: device.clone(), label: label.to_owned(), claim })
     }
+
+    /// The pipeline, which may be invalid, and why it is.
+    fn settle<D: Description>(
+        self,
+        compiled: Result<(D::Pipeline, Option<GpuError>), CompileError>,
+    ) -> (Pipeline<D::Pipeline>, Option<GpuError>) {
+        let Self { device, label, claim } = self;
+        let (wgpu, error) = compiled.unwrap_or_else(|failure| {
+            let error = GpuError::new(ErrorKind::Internal, format!("{failure} at the pipeline {label:?}"));
+            (device.unheard(|device| D::create_invalid(device, &label)).0, Some(error))
+        });
+        (Pipeline { wgpu, label, device, _claim: claim }, error)
+    }
+}
+
+/// Makes a pipeline while the store waits; its error is one of the device.
+fn make<D: Description>(device: &Device, description: D) -> Result<Pipeline<D::Pipeline>, OverQuota> {
+    let plan = Plan::new(device, description.label())?;
+    let theirs = device.wgpu().clone();
+    let compiled = device.gpu().compiler().run(move || compile(&theirs, &description));
+    let (pipeline, error) = plan.settle::<D>(compiled);
+    if let Some(GpuError { kind, message }) = error {
+        device.report(kind, message);
+    }
+    Ok(pipeline)
+}
+
+/// A pipeline that is being made.
+type Making<P> = Result<Pipeline<P>, wit::CreatePipelineError>;
+
+/// Makes a pipeline off the store's thread; its error is the answer, and no matter of error scopes.
+fn start<D: Description>(
+    device: &Device,
+    description: D,
+) -> Result<impl Future<Output = Making<D::Pipeline>> + Send + use<D>, OverQuota> {
+    let plan = Plan::new(device, description.label())?;
+    let theirs = device.wgpu().clone();
+    let work = device.gpu().compiler().start_work(move || compile(&theirs, &description));
+    Ok(async move {
+        let compiled = work.await.map_err(|oneshot::Canceled| CompileError);
+        match plan.settle::<D>(compiled) {
+            // A lost device has no errors: <https://www.w3.org/TR/webgpu/#dom-gpudevice-createcomputepipelineasync>
+            (pipeline, Some(error)) if !pipeline.device.is_lost() => Err(pipeline_error(error)),
+            (pipeline, _) => Ok(pipeline),
+        }
+    })
 }
 
 impl WebGpuCtxView<'_> {
@@ -167,12 +286,13 @@ impl WebGpuCtxView<'_> {
         entry_point: Option<String>,
         constants: Option<Resource<ConstantRecord>>,
     ) -> wasmtime::Result<Stage> {
-        let module = self.table.get(module)?.wgpu.clone();
+        let module = self.table.get(module)?;
+        let (module, workgroup_source) = (module.wgpu.clone(), module.workgroup_source.clone());
         let constants = match constants {
             Some(record) => self.table.delete(record)?.into_iter().collect(),
             None => Vec::new(),
         };
-        Ok(Stage { module, entry_point, constants })
+        Ok(Stage { module, workgroup_source, entry_point, constants })
     }
 
     fn layout(&self, layout: &wit::GpuLayoutMode) -> wasmtime::Result<Option<wgpu::PipelineLayout>> {
@@ -245,16 +365,8 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuComputePipelineDescriptor,
     ) -> wasmtime::Result<Resource<ComputePipeline>> {
         let description = self.compute_description(descriptor)?;
-        let device = self.table.get(device)?;
-        let claim = device.claim(Kind::Pipeline)?;
-        let (theirs, label) = (device.wgpu().clone(), description.label.clone());
-        let wgpu = device
-            .gpu()
-            .compiler()
-            .run(move || description.create(&theirs))
-            .map_err(|_| compiler_failed(device, &label))?;
-        let device = device.clone();
-        Ok(self.table.push(ComputePipeline { wgpu, label, device, _claim: claim })?)
+        let pipeline = make(self.table.get(device)?, description)?;
+        Ok(self.table.push(pipeline)?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createrenderpipeline>
@@ -264,16 +376,8 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuRenderPipelineDescriptor,
     ) -> wasmtime::Result<Resource<RenderPipeline>> {
         let description = self.render_description(descriptor)?;
-        let device = self.table.get(device)?;
-        let claim = device.claim(Kind::Pipeline)?;
-        let (theirs, label) = (device.wgpu().clone(), description.label.clone());
-        let wgpu = device
-            .gpu()
-            .compiler()
-            .run(move || description.create(&theirs))
-            .map_err(|_| compiler_failed(device, &label))?;
-        let device = device.clone();
-        Ok(self.table.push(RenderPipeline { wgpu, label, device, _claim: claim })?)
+        let pipeline = make(self.table.get(device)?, description)?;
+        Ok(self.table.push(pipeline)?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createcomputepipelineasync>
@@ -285,11 +389,7 @@ impl WebGpuCtxView<'_> {
         impl Future<Output = Result<ComputePipeline, wit::CreatePipelineError>> + Send + use<>,
     > {
         let description = self.compute_description(descriptor)?;
-        let label = description.label.clone();
-        let device = self.table.get(device)?.clone();
-        let claim = device.claim(Kind::Pipeline)?;
-        let work = start(&device, move |device| description.create(device));
-        Ok(async move { work.await.map(|wgpu| ComputePipeline { wgpu, label, device, _claim: claim }) })
+        Ok(start(self.table.get(device)?, description)?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createrenderpipelineasync>
@@ -300,11 +400,7 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<impl Future<Output = Result<RenderPipeline, wit::CreatePipelineError>> + Send + use<>>
     {
         let description = self.render_description(descriptor)?;
-        let label = description.label.clone();
-        let device = self.table.get(device)?.clone();
-        let claim = device.claim(Kind::Pipeline)?;
-        let work = start(&device, move |device| description.create(device));
-        Ok(async move { work.await.map(|wgpu| RenderPipeline { wgpu, label, device, _claim: claim }) })
+        Ok(start(self.table.get(device)?, description)?)
     }
 }
 
@@ -336,4 +432,48 @@ impl wit::HostGpuRenderPipeline for WebGpuCtxView<'_> {
     }
 
     super::object_base!(RenderPipeline);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::webgpu::tests::Scene;
+
+    /// A pipeline at which the compiler panics.
+    struct Deadly;
+
+    impl Description for Deadly {
+        type Pipeline = wgpu::ComputePipeline;
+
+        fn label(&self) -> &'static str {
+            "deadly"
+        }
+
+        fn create(&self, _device: &wgpu::Device) -> wgpu::ComputePipeline {
+            panic!("a test's panic")
+        }
+
+        fn create_invalid(device: &wgpu::Device, label: &str) -> wgpu::ComputePipeline {
+            ComputeDescription::create_invalid(device, label)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_at_which_the_compiler_fails_is_invalid_and_an_internal_error() {
+        let mut scene = Scene::new().await;
+        let handle = scene.device();
+        let device = scene.view().table.get(&handle).unwrap().clone();
+
+        let pipeline = make(&device, Deadly).unwrap();
+        assert_eq!(scene.errors(), ["the shader compiler failed at the pipeline \"deadly\""]);
+        let error = device.unheard(|_| pipeline.wgpu.get_bind_group_layout(0)).1;
+        assert_eq!(error.map(|error| error.kind), Some(ErrorKind::Validation), "the pipeline is invalid");
+
+        let answer = start(&device, Deadly).unwrap().await.err().unwrap();
+        assert!(matches!(
+            answer.kind,
+            wit::CreatePipelineErrorKind::GpuPipelineError(wit::GpuPipelineErrorReason::Internal)
+        ));
+        assert_eq!(scene.errors(), Vec::<String>::new(), "an answer is no error of the device");
+    }
 }

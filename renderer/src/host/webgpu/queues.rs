@@ -123,10 +123,10 @@ impl<T: 'static> wit::HostGpuQueueWithStore<T> for WebGpu {
                 let _ = done.send(());
             });
             device.poll_soon();
-            Ok(wait)
+            Ok(device.unless_lost(wait))
         })?;
         // The work of a lost device is done too.
-        let _ = done.await;
+        done.await;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Shader modules (<https://www.w3.org/TR/webgpu/#shader-modules>). They are compiled on a thread of their own, because of what
 //! nesting does to stacks: see [`crate::gpu::ShaderCompiler`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -11,11 +12,13 @@ use super::device::{Device, capture};
 use super::errors::ErrorKind;
 use super::quota::{Claim, Kind};
 use super::{WebGpu, WebGpuCtxView, labels};
-use crate::gpu::check_source;
+use crate::gpu::{check_source, may_use_workgroup_memory};
 
 /// `gpu-shader-module`
 pub struct ShaderModule {
     pub(super) wgpu: wgpu::ShaderModule,
+    /// The source, if it may take workgroup memory.
+    pub(super) workgroup_source: Option<Arc<str>>,
     messages: Vec<CompilationMessage>,
     label: String,
     _claim: Arc<Claim>,
@@ -57,21 +60,48 @@ impl CompilationMessage {
         };
         let Some(place) = message.location else { return Self { kind, ..Self::error(message.message) } };
         let units = |bytes: Option<&str>| bytes.map_or(0, |text| text.encode_utf16().count() as u64);
-        let start = place.offset as usize;
-        let end = start.saturating_add(place.length as usize);
-        let line_start = source
-            .get(..start)
-            .and_then(|before| before.rfind('\n'))
-            .map_or(0, |newline| newline.saturating_add(1));
+        let mut start = place.offset as usize;
+        let mut end = start.saturating_add(place.length as usize);
+        if start == 0 && end == 0 {
+            let Some(place) = first_place(source) else {
+                return Self { kind, ..Self::error(message.message) };
+            };
+            (start, end) = (place.start, place.end);
+        }
+        let (line, line_start) = line_of(source.get(..start).unwrap_or_default());
         Self {
             message: message.message,
             kind,
-            line: u64::from(place.line_number),
+            line,
             column: units(source.get(line_start..start)).saturating_add(1),
             offset: units(source.get(..start)),
             length: units(source.get(start..end)),
         }
     }
+}
+
+/// Where a source is wrong. wgpu takes the first place that its compiler names, even where that is none and a later one is the place.
+fn first_place(source: &str) -> Option<Range<usize>> {
+    let error = wgpu::naga::front::wgsl::parse_str(source).err()?;
+    error.labels().find_map(|(span, _)| span.to_range())
+}
+
+/// The number of the line that comes after `before`, from 1, and where it begins. Lines end as WGSL says
+/// (<https://www.w3.org/TR/WGSL/#line-break>), of which wgpu knows the line feed alone.
+fn line_of(before: &str) -> (u64, usize) {
+    let (mut line, mut line_start) = (1_u64, 0);
+    let mut after_return = false;
+    for (place, character) in before.char_indices() {
+        if matches!(character, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}') {
+            // A carriage return and its line feed are one.
+            if !(after_return && character == '\n') {
+                line = line.saturating_add(1);
+            }
+            line_start = place.saturating_add(character.len_utf8());
+        }
+        after_return = character == '\r';
+    }
+    (line, line_start)
 }
 
 /// No WGSL, so that the module made of it is invalid.
@@ -91,6 +121,12 @@ fn compile(
     (module, messages.into_iter().map(|message| CompilationMessage::new(message, source)).collect())
 }
 
+/// A module that is invalid, without an error that tells so.
+pub(super) fn invalid_module(device: &wgpu::Device, label: &str) -> wgpu::ShaderModule {
+    // Too short a source to need the compiler's stack.
+    capture(device, |device| compile(device, label, NO_SHADER).0).0
+}
+
 impl WebGpuCtxView<'_> {
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createshadermodule>
     pub(super) fn make_shader_module(
@@ -102,22 +138,24 @@ impl WebGpuCtxView<'_> {
         let claim = device.claim(Kind::ShaderModule)?;
         let label = labels::of(descriptor.label);
         let refuse = |kind: ErrorKind, message: String| {
-            // Too short a source to need the compiler's stack.
-            let (wgpu, _) = capture(device.wgpu(), |device| compile(device, &label, NO_SHADER).0);
+            let wgpu = invalid_module(device.wgpu(), &label);
             device.report(kind, message.clone());
             (wgpu, vec![CompilationMessage::error(message)])
         };
+        let mut workgroup_source = None;
         let (wgpu, messages) =
             if let Err(message) = check_source(&descriptor.code, device.scene_limits().max_shader_bytes) {
                 refuse(ErrorKind::Validation, message)
             } else {
+                workgroup_source =
+                    may_use_workgroup_memory(&descriptor.code).then(|| descriptor.code.as_str().into());
                 let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
                 let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
                 compiled.unwrap_or_else(|error| {
                     refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
                 })
             };
-        Ok(self.table.push(ShaderModule { wgpu, messages, label, _claim: claim })?)
+        Ok(self.table.push(ShaderModule { wgpu, workgroup_source, messages, label, _claim: claim })?)
     }
 }
 

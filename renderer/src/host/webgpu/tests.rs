@@ -39,7 +39,7 @@ impl WebGpuView for State {
 }
 
 /// A store with a device, and the uncaptured errors so far.
-struct Scene {
+pub(super) struct Scene {
     store: Store<State>,
     device: Resource<Device>,
     errors: Arc<Mutex<Vec<String>>>,
@@ -51,7 +51,7 @@ fn lend<T: 'static>(object: &Resource<T>) -> Resource<T> {
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_limits(SceneLimits::default()).await
     }
 
@@ -73,16 +73,16 @@ impl Scene {
         Self { store, device, errors }
     }
 
-    fn view(&mut self) -> WebGpuCtxView<'_> {
+    pub(super) fn view(&mut self) -> WebGpuCtxView<'_> {
         self.store.data_mut().webgpu()
     }
 
-    fn device(&self) -> Resource<Device> {
+    pub(super) fn device(&self) -> Resource<Device> {
         lend(&self.device)
     }
 
     /// The uncaptured errors since the last call.
-    fn errors(&self) -> Vec<String> {
+    pub(super) fn errors(&self) -> Vec<String> {
         std::mem::take(&mut self.errors.lock().unwrap())
     }
 
