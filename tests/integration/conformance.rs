@@ -34,15 +34,32 @@ topics! {
     adapter
     bind_group_layouts
     bind_groups
+    blending
     buffers
+    bundles
     command_encoding
+    compressed
     compute
     compute_pipelines
+    depth_stencil
     devices
     errors
+    formats
+    immediates
+    indirect
     labels
+    multisampling
+    primitives
+    queries
     queues
+    render_passes
+    robustness
+    samplers
     shaders
+    storage_textures
+    texture_copies
+    textures
+    vertex_formats
     wasi_0_3
 }
 

@@ -13,6 +13,8 @@
 mod attended;
 pub mod bindings;
 mod compute;
+pub mod drawing;
+pub mod formats;
 mod gpu;
 
 use core::fmt::Debug;

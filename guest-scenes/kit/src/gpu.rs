@@ -26,6 +26,12 @@ impl Gpu {
         Self { device, queue, format }
     }
 
+    /// A device that was asked for with more than [`Gpu::request`] asks for, and its queue.
+    pub fn of(device: GpuDevice) -> Self {
+        let queue = device.queue();
+        Self { device, queue, format: get_gpu().get_preferred_canvas_format() }
+    }
+
     pub fn device(&self) -> &GpuDevice {
         &self.device
     }

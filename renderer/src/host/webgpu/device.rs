@@ -463,7 +463,7 @@ impl wit::HostGpuDevice for WebGpuCtxView<'_> {
         for object in self.table.iter_mut() {
             if let Some(buffer) = object.downcast_ref::<Buffer>() {
                 buffer.destroy_with(&device);
-            } else if let Some(texture) = object.downcast_ref::<Texture>() {
+            } else if let Some(texture) = object.downcast_mut::<Texture>() {
                 texture.destroy_with(&device);
             } else if let Some(set) = object.downcast_ref::<QuerySet>() {
                 set.destroy_with(&device);

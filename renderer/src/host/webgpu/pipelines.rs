@@ -136,11 +136,38 @@ struct RenderDescription {
     fragment: Option<(Stage, Vec<Option<wgpu::ColorTargetState>>)>,
 }
 
+/// <https://www.w3.org/TR/webgpu/#abstract-opdef-validating-gpumultisamplestate>, and what it says with the first target.
+fn multisample_refusal(
+    multisample: wgpu::MultisampleState,
+    targets: Option<&[Option<wgpu::ColorTargetState>]>,
+) -> Option<&'static str> {
+    if !multisample.alpha_to_coverage_enabled {
+        return None;
+    }
+    if multisample.count <= 1 {
+        return Some("alpha to coverage needs more than one sample");
+    }
+    let first = targets.and_then(|targets| targets.first()?.as_ref());
+    let has_alpha = first.is_some_and(|target| target.format.components() == 4);
+    let blends = first.is_some_and(|target| {
+        let features = target.format.guaranteed_format_features(wgpu::Features::FLOAT32_BLENDABLE);
+        features.flags.contains(wgpu::TextureFormatFeatureFlags::BLENDABLE)
+    });
+    (!has_alpha || !blends)
+        .then_some("alpha to coverage needs a first colour target with alpha that can be blended")
+}
+
 impl Description for RenderDescription {
     type Pipeline = wgpu::RenderPipeline;
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
+        let targets = self.fragment.as_ref().map(|(_, targets)| targets.as_slice());
+        let message = multisample_refusal(self.multisample, targets)?;
+        Some(format!("the render pipeline {:?}: {message}", self.label))
     }
 
     fn create(&self, device: &wgpu::Device) -> wgpu::RenderPipeline {

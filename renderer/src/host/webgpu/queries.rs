@@ -63,20 +63,20 @@ impl WebGpuCtxView<'_> {
         let create = |device: &wgpu::Device, count| {
             device.create_query_set(&wgpu::QuerySetDescriptor { label: Some(&label), ty, count })
         };
-        let count = descriptor.count;
-        let (wgpu, claim) = if (1..=wgpu::QUERY_SET_MAX_QUERIES).contains(&count) {
+        // wgpu has no set of no queries, which the standard allows.
+        let count = descriptor.count.max(1);
+        let (wgpu, claim) = if count <= wgpu::QUERY_SET_MAX_QUERIES {
             device.make_counted(
                 (Kind::QuerySet, memory::query_set_bytes(count)),
                 || format!("the {count} queries of the query set {label:?}"),
                 |device| create(device, count),
-                // No query set has no queries.
                 |device| create(device, 0),
                 |_| {},
             )
         } else {
             (create(device.wgpu(), count), None)
         };
-        let set = QuerySet { wgpu, kind: descriptor.type_, count, label, device, claim };
+        let set = QuerySet { wgpu, kind: descriptor.type_, count: descriptor.count, label, device, claim };
         Ok(Ok(self.table.push(set)?))
     }
 }

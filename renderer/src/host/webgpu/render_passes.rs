@@ -142,6 +142,9 @@ impl WebGpuCtxView<'_> {
             };
             let view = self.table.get(&attachment.view)?;
             lives.extend(&view.life);
+            if !attachment.clear_value.is_none_or(convert::is_finite) {
+                wrong = Some("a clear value is infinite or not a number");
+            }
             let resolve_target = match &attachment.resolve_target {
                 Some(target) => {
                     let target = self.table.get(target)?;
@@ -248,7 +251,12 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         this: Resource<RenderPass>,
         color: wit::GpuColor,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(0, |pass| pass.set_blend_constant(convert::color(color)));
+        let pass = self.table.get(&this)?;
+        if convert::is_finite(color) {
+            pass.record(0, |pass| pass.set_blend_constant(convert::color(color)));
+        } else {
+            pass.refuse("a blend constant is infinite or not a number");
+        }
         Ok(())
     }
 

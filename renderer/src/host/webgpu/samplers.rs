@@ -39,7 +39,9 @@ impl WebGpuCtxView<'_> {
                 };
                 let filter =
                     |mode: Option<wit::GpuFilterMode>| mode.map_or(wgpu::FilterMode::Nearest, Into::into);
-                let wgpu = device.wgpu().create_sampler(&wgpu::SamplerDescriptor {
+                let (lod_min, lod_max) =
+                    (descriptor.lod_min_clamp.unwrap_or(0.0), descriptor.lod_max_clamp.unwrap_or(32.0));
+                let wanted = wgpu::SamplerDescriptor {
                     label: Some(&label),
                     address_mode_u: address(descriptor.address_mode_u),
                     address_mode_v: address(descriptor.address_mode_v),
@@ -49,12 +51,20 @@ impl WebGpuCtxView<'_> {
                     mipmap_filter: descriptor
                         .mipmap_filter
                         .map_or(wgpu::MipmapFilterMode::Nearest, Into::into),
-                    lod_min_clamp: descriptor.lod_min_clamp.unwrap_or(0.0),
-                    lod_max_clamp: descriptor.lod_max_clamp.unwrap_or(32.0),
+                    lod_min_clamp: lod_min,
+                    lod_max_clamp: lod_max,
                     compare: descriptor.compare.map(Into::into),
                     anisotropy_clamp: descriptor.max_anisotropy.unwrap_or(1),
                     border_color: None,
-                });
+                };
+                let wgpu = if lod_min.is_finite() && lod_max.is_finite() {
+                    device.wgpu().create_sampler(&wanted)
+                } else {
+                    // No comparison of wgpu's with NaN refuses it.
+                    let message = "a level of detail of the sampler is infinite or not a number";
+                    let refused = wgpu::SamplerDescriptor { lod_min_clamp: -1.0, ..wanted };
+                    device.make_invalid(message, |device| device.create_sampler(&refused))
+                };
                 Sampler { wgpu, label, _claim: claim }
             }
         };

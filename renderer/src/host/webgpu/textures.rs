@@ -19,7 +19,9 @@ pub struct Texture {
     label: String,
     format: wit::GpuTextureFormat,
     usage: wit::GpuTextureUsage,
-    binding_view_dimension: Option<wit::GpuTextureViewDimension>,
+    view_formats: Vec<wgpu::TextureFormat>,
+    /// To the scene: wgpu refuses new views of it then, and WebGPU does not.
+    destroyed: bool,
     pub(super) life: Option<SurfaceTextureLife>,
     /// `None` for a surface's, which the surface counts, and if there was no memory for it.
     pub(super) claim: Option<Arc<Claim>>,
@@ -99,17 +101,21 @@ impl Texture {
             label: String::new(),
             format,
             usage,
-            binding_view_dimension: None,
+            view_formats: Vec::new(),
+            destroyed: false,
             life: Some(SurfaceTextureLife::default()),
             claim: None,
         })
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gputexture-destroy>
-    fn destroy(&self) {
+    fn destroy(&mut self) {
         match &self.life {
             Some(life) => life.expire(),
-            None => self.wgpu.destroy(),
+            None => {
+                self.wgpu.destroy();
+                self.destroyed = true;
+            }
         }
         if let Some(claim) = &self.claim {
             claim.release_memory();
@@ -117,10 +123,34 @@ impl Texture {
     }
 
     /// The device was destroyed; another device's texture is not concerned.
-    pub(super) fn destroy_with(&self, device: &Device) {
+    pub(super) fn destroy_with(&mut self, device: &Device) {
         if self.device.is(device) {
             self.destroy();
         }
+    }
+
+    /// A view, which is right even if the texture is destroyed: the error comes when the view is used.
+    fn view(&self, wanted: &wgpu::TextureViewDescriptor<'_>) -> wgpu::TextureView {
+        if !self.destroyed {
+            return self.wgpu.create_view(wanted);
+        }
+        // Another one that is destroyed takes its place; it has the same properties, and is used by nothing. It lives for this call, and so
+        // is not counted.
+        let double = self.device.unheard(|device| {
+            device.create_texture(&wgpu::TextureDescriptor {
+                label: Some(&self.label),
+                size: self.wgpu.size(),
+                mip_level_count: self.wgpu.mip_level_count(),
+                sample_count: self.wgpu.sample_count(),
+                dimension: self.wgpu.dimension(),
+                format: self.wgpu.format(),
+                usage: self.wgpu.usage(),
+                view_formats: &self.view_formats,
+            })
+        });
+        let view = double.0.create_view(wanted);
+        double.0.destroy();
+        view
     }
 
     /// The life of a surface's texture; `None` for a texture of the scene's own.
@@ -131,7 +161,7 @@ impl Texture {
     /// The view that stands for the texture itself.
     pub(super) fn default_view(&self) -> wgpu::TextureView {
         let usage = self.view_usage();
-        self.wgpu.create_view(&wgpu::TextureViewDescriptor { usage, ..Default::default() })
+        self.view(&wgpu::TextureViewDescriptor { usage, ..Default::default() })
     }
 
     /// The usages of its views, where the scene names none: those that the texture has for it.
@@ -237,7 +267,8 @@ impl WebGpuCtxView<'_> {
             label,
             format: descriptor.format,
             usage: descriptor.usage,
-            binding_view_dimension: descriptor.texture_binding_view_dimension,
+            view_formats,
+            destroyed: false,
             life: None,
             claim,
         })?)
@@ -282,7 +313,7 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
                     array_layer_count: descriptor.array_layer_count,
                 };
                 let wgpu = if descriptor.swizzle.is_none_or(|swizzle| swizzle == "rgba") {
-                    texture.wgpu.create_view(&wanted)
+                    texture.view(&wanted)
                 } else {
                     let refused = wgpu::TextureViewDescriptor { mip_level_count: Some(0), ..wanted };
                     let message = "texture-component-swizzle is not enabled on this device";
@@ -297,7 +328,7 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
     }
 
     fn destroy(&mut self, this: Resource<Texture>) -> wasmtime::Result<()> {
-        self.table.get(&this)?.destroy();
+        self.table.get_mut(&this)?.destroy();
         Ok(())
     }
 
@@ -337,11 +368,12 @@ impl wit::HostGpuTexture for WebGpuCtxView<'_> {
         Ok(self.table.get(&this)?.usage)
     }
 
+    /// Only a device without `core-features-and-limits` has one, and binds the texture with no other; ours all have that feature.
     fn texture_binding_view_dimension(
         &mut self,
-        this: Resource<Texture>,
+        _this: Resource<Texture>,
     ) -> wasmtime::Result<Option<wit::GpuTextureViewDimension>> {
-        Ok(self.table.get(&this)?.binding_view_dimension)
+        Ok(None)
     }
 
     super::object_base!(Texture);

@@ -40,6 +40,11 @@ pub(super) fn texel_layout(
     wgpu::TexelCopyBufferLayout { offset: offset.unwrap_or(0), bytes_per_row, rows_per_image }
 }
 
+/// What WebIDL demands of a `double`; wgpu takes any.
+pub(super) fn is_finite(color: wit::GpuColor) -> bool {
+    [color.r, color.g, color.b, color.a].iter().all(|value| value.is_finite())
+}
+
 /// <https://www.w3.org/TR/webgpu/#dictdef-gpucolordict>
 pub(super) fn color(color: wit::GpuColor) -> wgpu::Color {
     wgpu::Color { r: color.r, g: color.g, b: color.b, a: color.a }
