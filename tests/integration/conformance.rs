@@ -86,6 +86,22 @@ fn assert_conforms(lines: &[LogLine], end: &EndReason) {
     assert!(!has_failure, "a failure that was not counted:\n{}", text());
 }
 
+#[tokio::test]
+async fn the_environment_of_a_worker_switches_no_check_of_its_scene_off() {
+    let off = [
+        ("WGPU_VALIDATION_INDIRECT_CALL", "0"),
+        ("WGPU_VALIDATION", "0"),
+        ("WGPU_DEBUG", "0"),
+        ("WGPU_ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER", "1"),
+    ];
+    for topic in ["indirect", "robustness"] {
+        let mut worker = Worker::start_in(&off).await;
+        worker.run(&scene(&format!("conformance/{topic}"))).await;
+        let (lines, end) = worker.output().await;
+        assert_conforms(&lines, &end);
+    }
+}
+
 #[test]
 fn every_topic_has_a_test_here_and_is_built() {
     let folder = repository().join("guest-scenes/conformance/topics");

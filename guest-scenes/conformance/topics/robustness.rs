@@ -170,7 +170,7 @@ async fn local_memory(topic: &mut Topic) {
     topic.equal("a write out of bounds changes no other array of the workgroup", found[8], 0);
 }
 
-/// A texture of 2 by 2 with three levels less one and two layers, full of 1.
+/// Coordinates, levels and layers beyond a view of two of four layers.
 async fn texture_reads(topic: &mut Topic) {
     let usage = GpuTextureUsage::TEXTURE_BINDING | GpuTextureUsage::COPY_DST;
     let make = |value: u8, layers| {

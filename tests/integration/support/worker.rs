@@ -33,6 +33,11 @@ pub struct Worker {
 impl Worker {
     /// A worker that has greeted and opened its GPU.
     pub async fn start() -> Self {
+        Self::start_in(&[]).await
+    }
+
+    /// A worker whose environment has these variables too.
+    pub async fn start_in(environment: &[(&str, &str)]) -> Self {
         let (ours, theirs) = StdUnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let cache = tempfile::tempdir().unwrap();
@@ -41,6 +46,7 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .env("XDG_CACHE_HOME", cache.path())
+            .envs(environment.iter().copied())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -71,10 +77,19 @@ impl Worker {
 
     async fn running_as(scene: &Path, seed: u64, limits: SceneLimits) -> Self {
         let mut worker = Self::start().await;
-        let artifact = worker.compile(scene).await;
-        worker.send(&ToWorker::Start(start(artifact, seed, limits))).await;
-        worker.send(&ToWorker::SetWatched(true)).await;
+        worker.run_as(scene, seed, limits).await;
         worker
+    }
+
+    /// Runs a scene at 320x180 and 30 Hz, watched.
+    pub async fn run(&mut self, scene: &Path) {
+        self.run_as(scene, 1, SceneLimits::default()).await;
+    }
+
+    async fn run_as(&mut self, scene: &Path, seed: u64, limits: SceneLimits) {
+        let artifact = self.compile(scene).await;
+        self.send(&ToWorker::Start(start(artifact, seed, limits))).await;
+        self.send(&ToWorker::SetWatched(true)).await;
     }
 
     pub async fn compile(&self, scene: &Path) -> PathBuf {

@@ -143,7 +143,7 @@ impl WebGpuCtxView<'_> {
             let view = self.table.get(&attachment.view)?;
             lives.extend(&view.life);
             if !attachment.clear_value.is_none_or(convert::is_finite) {
-                wrong = Some("a clear value is infinite or not a number");
+                wrong = Some("a clear value is infinite or not a number".to_owned());
             }
             let resolve_target = match &attachment.resolve_target {
                 Some(target) => {
