@@ -67,7 +67,7 @@ topics! {
 const ATTENDED: &[&str] = &["canvas", "frame_buffer", "surface"];
 
 #[track_caller]
-fn assert_conforms(lines: &[LogLine], end: &EndReason) {
+pub fn assert_conforms(lines: &[LogLine], end: &EndReason) {
     let text = || lines.iter().map(|line| format!("  {}\n", line.line)).collect::<String>();
     assert_eq!(*end, EndReason::Finished, "the topic did not return; it said:\n{}", text());
     let is_report =

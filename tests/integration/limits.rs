@@ -10,7 +10,7 @@ async fn end_of(wat: &str, limits: SceneLimits) -> EndReason {
     let folder = tempfile::tempdir().unwrap();
     let scene = folder.path().join("scene.wasm");
     std::fs::write(&scene, wat::parse_str(wat).unwrap()).unwrap();
-    Worker::running_with(&scene, limits).await.end().await
+    Worker::running_with(&scene, |start| start.limits = limits).await.end().await
 }
 
 /// The scene ended for this limit, and its author is told which setting it is.

@@ -19,7 +19,7 @@ struct Said(Vec<LogLine>);
 impl Said {
     /// Runs a program to its end.
     async fn by(component: &Path, seed: u64) -> Self {
-        let mut worker = Worker::running_with_seed(component, seed).await;
+        let mut worker = Worker::running_with(component, |start| start.seed = seed).await;
         let (lines, end) = worker.output().await;
         assert_eq!(end, EndReason::Finished, "{lines:#?}");
         Self(lines)

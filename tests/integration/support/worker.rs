@@ -1,6 +1,7 @@
 //! A real worker process, spoken to as the broker does.
 
 use std::{
+    fs::File,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -24,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The largest guest of the tests, a Python interpreter, takes the compiler 20 s on two cores.
 const COMPILER_PATIENCE: Duration = Duration::from_mins(5);
 
+/// The file in a worker's folder that holds what it wrote to standard error.
+const STDERR: &str = "stderr";
+
 pub struct Worker {
     process: Child,
     socket: Option<UnixStream>,
@@ -45,6 +49,7 @@ impl Worker {
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
+            .stderr(Stdio::from(File::create(cache.path().join(STDERR)).unwrap()))
             .env("XDG_CACHE_HOME", cache.path())
             .envs(environment.iter().copied())
             .kill_on_drop(true)
@@ -62,34 +67,40 @@ impl Worker {
 
     /// A worker in which a scene runs at 320x180 and 30 Hz, watched.
     pub async fn running(scene: &Path) -> Self {
-        Self::running_as(scene, 1, SceneLimits::default()).await
+        Self::running_with(scene, |_| {}).await
     }
 
-    /// The same with another seed for the scene's random numbers.
-    pub async fn running_with_seed(scene: &Path, seed: u64) -> Self {
-        Self::running_as(scene, seed, SceneLimits::default()).await
-    }
-
-    /// The same with other limits.
-    pub async fn running_with(scene: &Path, limits: SceneLimits) -> Self {
-        Self::running_as(scene, 1, limits).await
-    }
-
-    async fn running_as(scene: &Path, seed: u64, limits: SceneLimits) -> Self {
+    /// The same, with changes to what it is started with.
+    pub async fn running_with(scene: &Path, change: impl FnOnce(&mut Start)) -> Self {
         let mut worker = Self::start().await;
-        worker.run_as(scene, seed, limits).await;
+        worker.run_with(scene, change).await;
         worker
     }
 
     /// Runs a scene at 320x180 and 30 Hz, watched.
     pub async fn run(&mut self, scene: &Path) {
-        self.run_as(scene, 1, SceneLimits::default()).await;
+        self.run_with(scene, |_| {}).await;
     }
 
-    async fn run_as(&mut self, scene: &Path, seed: u64, limits: SceneLimits) {
-        let artifact = self.compile(scene).await;
-        self.send(&ToWorker::Start(start(artifact, seed, limits))).await;
+    async fn run_with(&mut self, scene: &Path, change: impl FnOnce(&mut Start)) {
+        let mut start = start(self.compile(scene).await);
+        change(&mut start);
+        self.send(&ToWorker::Start(start)).await;
         self.send(&ToWorker::SetWatched(true)).await;
+    }
+
+    /// What it has written to standard error.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.cache.path().join(STDERR)).unwrap()).into_owned()
+    }
+
+    /// The memory that it has, in bytes; 0 after its end.
+    pub fn resident_bytes(&self) -> u64 {
+        let Some(pid) = self.process.id() else { return 0 };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
     }
 
     pub async fn compile(&self, scene: &Path) -> PathBuf {
@@ -111,6 +122,14 @@ impl Worker {
 
     pub async fn send(&mut self, message: &ToWorker) {
         codec::write(self.socket(), message).await.unwrap();
+    }
+
+    /// The next message; `None` when the worker has closed the connection.
+    pub async fn next_or_end(&mut self) -> Option<FromWorker> {
+        match timeout(PATIENCE, codec::read(self.socket())).await.expect("a message or the end") {
+            Ok(message) => Some(message),
+            Err(_) => None,
+        }
     }
 
     pub async fn next(&mut self) -> FromWorker {
@@ -188,11 +207,26 @@ pub fn assert_over_limit(end: &EndReason, limit: &str) {
 }
 
 /// What the tests start scenes with.
-fn start(artifact: PathBuf, seed: u64, limits: SceneLimits) -> Start {
-    Start { artifact, size: size(320, 180), frame_rate_hz: 30, bitrate_bps: 1_000_000, seed, limits }
+fn start(artifact: PathBuf) -> Start {
+    Start {
+        artifact,
+        size: size(320, 180),
+        frame_rate_hz: 30,
+        bitrate_bps: 1_000_000,
+        seed: 1,
+        limits: SceneLimits::default(),
+    }
 }
 
 /// A size that is one.
 pub fn size(width: u32, height: u32) -> FrameSize {
     FrameSize::new(width, height).unwrap()
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the worker's standard error:\n{}", self.stderr());
+        }
+    }
 }

@@ -58,6 +58,7 @@ pub struct WebGpuCtx {
     last_ticket: u64,
     quota: Arc<Quota>,
     devices: Arc<()>,
+    records: records::RecordSlots,
 }
 
 /// One of the devices that a scene may have at once, until it is dropped.
@@ -74,8 +75,14 @@ impl WebGpuCtx {
         limits: SceneLimits,
         on_uncaptured: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
-        let quota = Quota::new(limits);
-        Self { gpu, log: Arc::new(on_uncaptured), last_ticket: 0, quota, devices: Arc::default() }
+        Self {
+            gpu,
+            log: Arc::new(on_uncaptured),
+            last_ticket: 0,
+            quota: Quota::new(limits),
+            devices: Arc::default(),
+            records: records::RecordSlots::default(),
+        }
     }
 
     fn device_slot(&self) -> Result<DeviceSlot, OverQuota> {

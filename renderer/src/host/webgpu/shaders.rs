@@ -9,7 +9,7 @@ use wasmtime::component::{Accessor, Resource};
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::device::{Device, capture};
-use super::errors::ErrorKind;
+use super::errors::{ErrorKind, MAX_MESSAGE_BYTES};
 use super::quota::{Claim, Kind};
 use super::{WebGpu, WebGpuCtxView, labels};
 use crate::gpu::{check_source, may_use_workgroup_memory};
@@ -40,7 +40,10 @@ pub struct CompilationMessage {
 }
 
 impl CompilationMessage {
-    fn error(message: String) -> Self {
+    /// The text is cut as that of any error: it repeats names of the source, which are as long as a scene makes them.
+    fn error(mut message: String) -> Self {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.shrink_to_fit();
         Self {
             message,
             kind: wit::GpuCompilationMessageType::Error,
@@ -70,12 +73,12 @@ impl CompilationMessage {
         }
         let (line, line_start) = line_of(source.get(..start).unwrap_or_default());
         Self {
-            message: message.message,
             kind,
             line,
             column: units(source.get(line_start..start)).saturating_add(1),
             offset: units(source.get(..start)),
             length: units(source.get(start..end)),
+            ..Self::error(message.message)
         }
     }
 }
