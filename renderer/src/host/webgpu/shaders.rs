@@ -225,3 +225,15 @@ impl wit::HostGpuCompilationMessage for WebGpuCtxView<'_> {
 
     super::drop_entry!(CompilationMessage);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_however_long_the_names_are_that_it_repeats() {
+        let message = CompilationMessage::error("\u{e4}".repeat(1 << 20)).message;
+        assert_eq!(message.len(), MAX_MESSAGE_BYTES);
+        assert!(message.capacity() < 2 * MAX_MESSAGE_BYTES);
+    }
+}
