@@ -24,14 +24,14 @@ const INTERFACES: &[(&str, usize)] = &[
 ];
 
 /// `interface` → its functions, as the canonical ABI names them.
-type Functions = BTreeMap<String, BTreeSet<String>>;
+pub type Functions = BTreeMap<String, BTreeSet<String>>;
 
 fn functions(resolve: &Resolve, interface: InterfaceId) -> BTreeSet<String> {
     resolve.interfaces[interface].functions.keys().cloned().collect()
 }
 
 /// The functions that the standards have.
-fn offered() -> Functions {
+pub fn offered() -> Functions {
     let mut resolve = Resolve::default();
     resolve.push_dir(repository().join("wit")).unwrap();
     let interfaces =
@@ -40,7 +40,7 @@ fn offered() -> Functions {
 }
 
 /// The functions that a component calls.
-fn called(component: &Path) -> Functions {
+pub fn called(component: &Path) -> Functions {
     let bytes = std::fs::read(component).unwrap();
     let DecodedWasm::Component(resolve, world) = wit_component::decode(&bytes).unwrap() else {
         panic!("{} is no component", component.display())

@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 
 use renderer_protocol::{EndReason, FromWorker, InputEvent, SceneFault, ToWorker, ViewerId};
 
-use crate::{binary::scene, support::Worker};
+use crate::{
+    binary::scene,
+    interface_coverage::{called, offered},
+    support::Worker,
+};
 
 /// Of one seed in `make test`.
 const SHORT: Duration = Duration::from_secs(6);
@@ -16,6 +20,9 @@ const LONG: Duration = Duration::from_mins(1);
 /// What a worker's memory may grow by from the middle of a run to its end. Drivers and allocators keep what they had at their largest
 /// moment, and in a few seconds that moment may be a late one.
 const GROWTH_BYTES: u64 = 48 << 20;
+
+/// The part of a seed that has the scene tell every call.
+const TRACED: u64 = 1 << 63;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -50,6 +57,9 @@ async fn run(seed: u64, time: Duration) -> Report {
         // Fails when nothing comes for long: then a call hangs.
         match worker.next_or_end().await {
             Some(FromWorker::Log(line)) => {
+                if seed & TRACED != 0 {
+                    eprintln!("{}", line.line);
+                }
                 if line.line.starts_with("sequence ") {
                     sequences += 1;
                 }
@@ -147,4 +157,25 @@ async fn row_12_a_session_that_is_stopped_at_any_moment_ends_its_worker_cleanly(
         assert!(status.success(), "{number}: {status}");
         assert!(!worker.stderr().contains("panicked"), "{number}: {}", worker.stderr());
     }
+}
+
+/// What the scene cannot call: functions that nothing in the interfaces makes an object for, and the pictures of the CPU.
+const NOT_CALLED: &[&str] =
+    &["gpu-canvas-context.", "gpu-uncaptured-error-event.", "[method]buffer.", "surface-frame-buffer"];
+
+#[test]
+fn the_random_calls_are_of_every_function_of_the_interfaces() {
+    let called = called(&scene("hostile/random_calls"));
+    let missing: Vec<String> = offered()
+        .into_iter()
+        .flat_map(|(interface, functions)| {
+            let called = called.get(&interface).cloned().unwrap_or_default();
+            functions
+                .into_iter()
+                .filter(move |function| !called.contains(function))
+                .map(move |function| format!("{interface} {function}"))
+        })
+        .filter(|function| !NOT_CALLED.iter().any(|not_called| function.contains(not_called)))
+        .collect();
+    assert!(missing.is_empty(), "never called: {}", missing.join(", "));
 }

@@ -1,6 +1,8 @@
 //! Labels of objects, and of groups and markers in commands (<https://www.w3.org/TR/webgpu/#gpuobjectbase>): they are kept for as
 //! long as what they name, here and in wgpu, so none is kept as long as a scene may make it.
 
+use crate::gpu::MAX_SHADER_BYTES;
+
 /// A label is cut here. It is a name, for error messages that are read by people.
 pub(super) const MAX_LABEL_BYTES: usize = 1024;
 
@@ -10,6 +12,14 @@ pub(super) fn bounded(mut label: String) -> String {
     // A cut string keeps its memory otherwise.
     label.shrink_to_fit();
     label
+}
+
+/// The name of an entry point, which waits with its pipeline for the compiler. One that is longer than any shader is the name of nothing, and
+/// so is its beginning.
+pub(super) fn entry_point(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_SHADER_BYTES));
+    name.shrink_to_fit();
+    name
 }
 
 /// The label of a descriptor; what has none has the empty one.
@@ -28,5 +38,12 @@ mod tests {
         let cut = bounded("x".to_owned() + &"\u{e4}".repeat(1 << 20));
         assert_eq!(cut.len(), MAX_LABEL_BYTES - 1);
         assert!(cut.capacity() < 2 * MAX_LABEL_BYTES);
+    }
+
+    #[test]
+    fn an_entry_point_keeps_its_name_unless_no_shader_can_have_it() {
+        let name = "n".repeat(MAX_SHADER_BYTES);
+        assert_eq!(entry_point(name.clone()), name);
+        assert!(entry_point(name.repeat(100)).capacity() < 2 * MAX_SHADER_BYTES);
     }
 }

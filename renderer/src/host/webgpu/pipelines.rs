@@ -319,6 +319,7 @@ impl WebGpuCtxView<'_> {
             Some(record) => self.table.delete(record)?.into_iter().collect(),
             None => Vec::new(),
         };
+        let entry_point = entry_point.map(labels::entry_point);
         Ok(Stage { module, workgroup_source, entry_point, constants })
     }
 

@@ -160,10 +160,47 @@ pub fn properties(world: &mut World) {
         info.is_fallback_adapter();
     }
     if let Some(limits) = world.objects.limits.any(&mut world.random) {
-        limits.max_bind_groups();
-        limits.max_buffer_size();
-        limits.min_storage_buffer_offset_alignment();
+        read_all(&limits);
     }
+}
+
+fn read_all(limits: &GpuSupportedLimits) {
+    limits.max_texture_dimension1_d();
+    limits.max_texture_dimension2_d();
+    limits.max_texture_dimension3_d();
+    limits.max_texture_array_layers();
+    limits.max_bind_groups();
+    limits.max_bind_groups_plus_vertex_buffers();
+    limits.max_immediate_size();
+    limits.max_bindings_per_bind_group();
+    limits.max_dynamic_uniform_buffers_per_pipeline_layout();
+    limits.max_dynamic_storage_buffers_per_pipeline_layout();
+    limits.max_sampled_textures_per_shader_stage();
+    limits.max_samplers_per_shader_stage();
+    limits.max_storage_buffers_per_shader_stage();
+    limits.max_storage_buffers_in_vertex_stage();
+    limits.max_storage_buffers_in_fragment_stage();
+    limits.max_storage_textures_per_shader_stage();
+    limits.max_storage_textures_in_vertex_stage();
+    limits.max_storage_textures_in_fragment_stage();
+    limits.max_uniform_buffers_per_shader_stage();
+    limits.max_uniform_buffer_binding_size();
+    limits.max_storage_buffer_binding_size();
+    limits.min_uniform_buffer_offset_alignment();
+    limits.min_storage_buffer_offset_alignment();
+    limits.max_vertex_buffers();
+    limits.max_buffer_size();
+    limits.max_vertex_attributes();
+    limits.max_vertex_buffer_array_stride();
+    limits.max_inter_stage_shader_variables();
+    limits.max_color_attachments();
+    limits.max_color_attachment_bytes_per_sample();
+    limits.max_compute_workgroup_storage_size();
+    limits.max_compute_invocations_per_workgroup();
+    limits.max_compute_workgroup_size_x();
+    limits.max_compute_workgroup_size_y();
+    limits.max_compute_workgroup_size_z();
+    limits.max_compute_workgroups_per_dimension();
 }
 
 pub fn queue(world: &mut World) {
