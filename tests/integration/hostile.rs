@@ -309,8 +309,8 @@ async fn row_27_all_memory_of_the_gpu_is_the_quota_and_a_neighbour_has_its_own()
 async fn row_28_objects_that_are_given_back_leave_nothing() {
     let seconds =
         std::env::var("SCENECAST_PROPERTY_SECONDS").ok().and_then(|value| value.parse::<u64>().ok());
-    // Thousands of objects; a thousand take some tenths of a second.
-    let thousands = seconds.map_or(10, |seconds| seconds.max(10));
+    // Thousands of rounds, each with a few objects of each kind; a thousand take some hundredths of a second.
+    let thousands = seconds.map_or(100, |seconds| seconds.max(100));
     let mut worker = worker("creates_and_drops", thousands).await;
     let begun = Instant::now();
     let mut looks: Vec<(Duration, u64)> = Vec::new();
