@@ -68,7 +68,7 @@ const ATTENDED: &[&str] = &["canvas", "frame_buffer", "surface"];
 
 #[track_caller]
 pub fn assert_conforms(lines: &[LogLine], end: &EndReason) {
-    let text = || lines.iter().map(|line| format!("  {}\n", line.line)).collect::<String>();
+    let text = || lines.iter().flat_map(|line| ["  ", line.line.as_str(), "\n"]).collect::<String>();
     assert_eq!(*end, EndReason::Finished, "the topic did not return; it said:\n{}", text());
     let is_report =
         |line: &&LogLine| line.source == LogSource::Log(LogLevel::Info) && line.line.starts_with("checked ");

@@ -22,9 +22,21 @@ fn assert_over(reason: &EndReason, setting: &str) {
     );
 }
 
-/// A component of `children` components, each with a type of resources and as many of them as `start` finds place for.
+/// A component of `children` components, each with a type of resources of its own, and one that makes 9,000 of each.
 fn resource_makers(children: u32) -> String {
-    let mut wat = String::from(
+    let (mut imports, mut lowered, mut core_imports) = (String::new(), String::new(), String::new());
+    let (mut calls, mut exports) = (String::new(), String::new());
+    let (mut instances, mut arguments) = (String::new(), String::new());
+    for child in 0..children {
+        writeln!(imports, r#"(import "fill{child}" (func $fill{child} (param "count" u32)))"#).unwrap();
+        writeln!(lowered, "(core func $lowered{child} (canon lower (func $fill{child})))").unwrap();
+        writeln!(core_imports, r#"(import "host" "fill{child}" (func $fill{child} (param i32)))"#).unwrap();
+        writeln!(calls, "(call $fill{child} (i32.const 9000))").unwrap();
+        writeln!(exports, r#"(export "fill{child}" (func $lowered{child}))"#).unwrap();
+        writeln!(instances, "(instance $child{child} (instantiate $child))").unwrap();
+        writeln!(arguments, r#"(with "fill{child}" (func $child{child} "fill"))"#).unwrap();
+    }
+    format!(
         r#"(component
             (component $child
                 (type $thing (resource (rep i32)))
@@ -37,28 +49,17 @@ fn resource_makers(children: u32) -> String {
                             (local.set $count (i32.sub (local.get $count) (i32.const 1)))
                             (br_if $again (local.get $count)))))
                 (core instance $i (instantiate $m (with "host" (instance (export "new" (func $new))))))
-                (func (export "fill") (param "count" u32) (canon lift (core func $i "fill"))))"#,
-    );
-    let (mut imports, mut calls, mut exports) = (String::new(), String::new(), String::new());
-    for child in 0..children {
-        write!(
-            wat,
-            r#"(instance $child{child} (instantiate $child))
-               (core func $fill{child} (canon lower (func $child{child} "fill")))"#
-        )
-        .unwrap();
-        write!(imports, r#"(import "children" "fill{child}" (func $fill{child} (param i32)))"#).unwrap();
-        write!(calls, "(call $fill{child} (i32.const 9000))").unwrap();
-        write!(exports, r#"(export "fill{child}" (func $fill{child}))"#).unwrap();
-    }
-    write!(
-        wat,
-        r#"(core module $m {imports} (func (export "start") {calls}))
-           (core instance $i (instantiate $m (with "children" (instance {exports}))))
-           (func (export "start") (canon lift (core func $i "start"))))"#
+                (func (export "fill") (param "count" u32) (canon lift (core func $i "fill"))))
+            (component $main
+                {imports}
+                {lowered}
+                (core module $m {core_imports} (func (export "start") {calls}))
+                (core instance $i (instantiate $m (with "host" (instance {exports}))))
+                (func (export "start") (canon lift (core func $i "start"))))
+            {instances}
+            (instance $run (instantiate $main {arguments}))
+            (export "start" (func $run "start")))"#
     )
-    .unwrap();
-    wat
 }
 
 #[tokio::test]

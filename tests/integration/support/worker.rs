@@ -126,10 +126,7 @@ impl Worker {
 
     /// The next message; `None` when the worker has closed the connection.
     pub async fn next_or_end(&mut self) -> Option<FromWorker> {
-        match timeout(PATIENCE, codec::read(self.socket())).await.expect("a message or the end") {
-            Ok(message) => Some(message),
-            Err(_) => None,
-        }
+        timeout(PATIENCE, codec::read(self.socket())).await.expect("a message or the end").ok()
     }
 
     pub async fn next(&mut self) -> FromWorker {

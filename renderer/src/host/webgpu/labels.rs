@@ -1,10 +1,11 @@
 //! Labels of objects, and of groups and markers in commands (<https://www.w3.org/TR/webgpu/#gpuobjectbase>): they are kept for as
 //! long as what they name, here and in wgpu, so none is kept as long as a scene may make it.
 
-use crate::gpu::MAX_SHADER_BYTES;
-
 /// A label is cut here. It is a name, for error messages that are read by people.
 pub(super) const MAX_LABEL_BYTES: usize = 1024;
+
+/// The longest shader that any setting accepts.
+const MAX_ENTRY_POINT_BYTES: usize = 256 << 10;
 
 /// A label, cut to [`MAX_LABEL_BYTES`].
 pub(super) fn bounded(mut label: String) -> String {
@@ -17,7 +18,7 @@ pub(super) fn bounded(mut label: String) -> String {
 /// The name of an entry point, which waits with its pipeline for the compiler. One that is longer than any shader is the name of nothing, and
 /// so is its beginning.
 pub(super) fn entry_point(mut name: String) -> String {
-    name.truncate(name.floor_char_boundary(MAX_SHADER_BYTES));
+    name.truncate(name.floor_char_boundary(MAX_ENTRY_POINT_BYTES));
     name.shrink_to_fit();
     name
 }
@@ -42,8 +43,8 @@ mod tests {
 
     #[test]
     fn an_entry_point_keeps_its_name_unless_no_shader_can_have_it() {
-        let name = "n".repeat(MAX_SHADER_BYTES);
+        let name = "n".repeat(MAX_ENTRY_POINT_BYTES);
         assert_eq!(entry_point(name.clone()), name);
-        assert!(entry_point(name.repeat(100)).capacity() < 2 * MAX_SHADER_BYTES);
+        assert!(entry_point(name.repeat(100)).capacity() < 2 * MAX_ENTRY_POINT_BYTES);
     }
 }

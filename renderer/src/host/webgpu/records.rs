@@ -36,10 +36,7 @@ impl RecordSlots {
 }
 
 /// A map from names, in the order in which they were added: <https://webidl.spec.whatwg.org/#idl-record>
-pub struct Record<V>(
-    Vec<(String, V)>,
-    #[expect(dead_code, reason = "it is held to be counted")] RecordSlot,
-);
+pub struct Record<V>(Vec<(String, V)>, #[expect(dead_code, reason = "it is held to be counted")] RecordSlot);
 
 /// `record-gpu-pipeline-constant-value`
 pub type ConstantRecord = Record<f64>;
@@ -135,7 +132,7 @@ mod tests {
         let taken: Vec<_> = (0..MAX_RECORDS).map(|_| slots.take().unwrap()).collect();
         assert!(slots.take().is_err());
         drop(taken);
-        let mut record = Record(BTreeMap::new(), slots.take().unwrap());
+        let mut record = Record(Vec::new(), slots.take().unwrap());
         assert!(record.add("a".repeat(MAX_KEY_BYTES + 1), 0.0).is_err());
         for number in 0..MAX_ENTRIES {
             record.add(format!("{number:0MAX_KEY_BYTES$}"), 0.0).unwrap();
