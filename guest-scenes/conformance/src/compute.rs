@@ -54,17 +54,4 @@ impl Topic {
             result
         })
     }
-
-    /// What a shader with `@group(0) @binding(0) var<storage, read_write>` leaves in the words of that variable.
-    pub async fn computed(&self, code: &str, count: u64) -> Vec<u32> {
-        let pipeline = self.compute_pipeline(code);
-        let output = self.storage(count * 4);
-        let group = self.group_of(&pipeline, 0, vec![whole(&output)]);
-        self.compute_pass(|pass| {
-            pass.set_pipeline(&pipeline);
-            pass.set_bind_group(0, Some(&group), None, None, None).expect("no offsets are given");
-            pass.dispatch_workgroups(1, None, None);
-        });
-        words(&self.bytes(&output).await)
-    }
 }

@@ -149,7 +149,7 @@ async fn safety(topic: &mut Topic) {
     for _ in 0..3 {
         topic.equal(
             "workgroup memory begins as zeros, whatever ran before",
-            topic.computed(zeroed, 64).await,
+            topic.computed(zeroed, vec![], 64).await,
             [0; 64],
         );
     }
