@@ -176,7 +176,7 @@ async fn a_scene_that_begins_with_too_much_memory_does_not_begin() {
     for memories in ["(memory 65536)", "(memory i64 65536)", "(memory 2049) (memory 2049)"] {
         let end = end_of(scene_of(&format!(r#"{memories} (func (export "start"))"#))).await;
         assert!(
-            matches!(&end, EndReason::Scene(SceneFault::Unrunnable(why)) if why.contains("memory")),
+            matches!(&end, EndReason::Scene(SceneFault::Limit(why)) if why.contains("max-memory-bytes")),
             "{memories}: {end:?}"
         );
     }

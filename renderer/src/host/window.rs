@@ -130,10 +130,10 @@ impl Window {
     pub fn push_input(&self, sequence: u64, events: Vec<InputEvent>) {
         let mut state = self.state();
         state.waiting_sequence = state.waiting_sequence.max(sequence);
-        let mut overflowed = 0;
+        let mut overflowed = 0_usize;
         for event in events {
             if state.waiting.len() >= WAITING_INPUT_EVENTS {
-                overflowed += state.report_waiting();
+                overflowed = overflowed.saturating_add(state.report_waiting());
             }
             state.waiting.push(event);
         }
@@ -151,15 +151,16 @@ impl Window {
         let mut state = self.state();
         let state = &mut *state;
         state.tick = Tick { started_us: now_us, input_sequence: state.waiting_sequence };
-        let mut overflowed = 0;
+        let mut overflowed = 0_usize;
         if let Some(size) = state.waiting_size.take() {
             state.due_size = Some(size);
         }
         if !state.in_turn {
-            overflowed += state.take_size();
+            overflowed = overflowed.saturating_add(state.take_size());
         }
-        overflowed += state.report_waiting();
-        overflowed += state.topics.frames.send(&gfx::FrameEvent { nothing: true }, |_, _| true);
+        overflowed = overflowed.saturating_add(state.report_waiting());
+        overflowed = overflowed
+            .saturating_add(state.topics.frames.send(&gfx::FrameEvent { nothing: true }, |_, _| true));
         self.count_overflowed(overflowed);
     }
 

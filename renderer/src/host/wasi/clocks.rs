@@ -55,7 +55,8 @@ impl ClocksCtxView<'_> {
     /// Seconds, and nanoseconds of the second.
     fn wall(&self) -> (u64, u32) {
         let now_us = self.clock.now_us();
-        let of_second = u32::try_from(now_us % MICROS_PER_SECOND * NANOS_PER_MICRO).unwrap_or(0);
+        let of_second =
+            u32::try_from((now_us % MICROS_PER_SECOND).saturating_mul(NANOS_PER_MICRO)).unwrap_or(0);
         (now_us / MICROS_PER_SECOND, of_second)
     }
 }

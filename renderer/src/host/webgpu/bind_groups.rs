@@ -221,7 +221,9 @@ impl WebGpuCtxView<'_> {
                     })
                 }
                 wit::GpuBindingResource::GpuSampler(sampler) => {
-                    wgpu::BindingResource::Sampler(&self.table.get(sampler)?.wgpu)
+                    let sampler = self.table.get(sampler)?;
+                    kept.push(Kept::Memory { _claim: Some(Arc::clone(&sampler.claim)) });
+                    wgpu::BindingResource::Sampler(&sampler.wgpu)
                 }
                 wit::GpuBindingResource::GpuTextureView(view) => {
                     let view = self.table.get(view)?;
@@ -235,6 +237,13 @@ impl WebGpuCtxView<'_> {
                 },
             };
             entries.push(wgpu::BindGroupEntry { binding: entry.binding, resource });
+        }
+        let most = usize::try_from(device.wgpu().limits().max_bindings_per_bind_group).unwrap_or(usize::MAX);
+        if entries.len() > most {
+            refusal =
+                Some(format!("the bind group {label:?} has {} entries; {most} are allowed", entries.len()));
+            // What is refused keeps nothing.
+            (kept, lives) = (Vec::new(), Lives::default());
         }
         let layout = &self.table.get(&descriptor.layout)?.wgpu;
         let create = |device: &wgpu::Device, entries: &[wgpu::BindGroupEntry<'_>]| {

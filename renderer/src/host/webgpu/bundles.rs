@@ -358,7 +358,7 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<RenderBundleEncoder>> {
         let device = self.table.get(device)?.clone();
         let label = labels::of(descriptor.label);
-        let layout = Layout {
+        let mut layout = Layout {
             colors: descriptor.color_formats.into_iter().map(|format| format.map(Into::into)).collect(),
             depth_stencil: descriptor.depth_stencil_format.map(|format| wgpu::RenderBundleDepthStencil {
                 format: format.into(),
@@ -373,6 +373,8 @@ impl WebGpuCtxView<'_> {
         if let Some(error) = error {
             device.report(error.kind, error.message);
             recorded.fail(format!("the render bundle encoder {label:?} is invalid"));
+            // What was refused may be as long as a call may carry.
+            layout.colors = Vec::new();
         }
         Ok(self.table.push(RenderBundleEncoder {
             device,

@@ -115,11 +115,18 @@ impl CanvasConfiguration {
 }
 
 /// A list of formats, each once: a scene may say one a million times.
-fn distinct(formats: Vec<wit::GpuTextureFormat>) -> Vec<wit::GpuTextureFormat> {
+pub(super) fn distinct(formats: Vec<wit::GpuTextureFormat>) -> Vec<wit::GpuTextureFormat> {
+    // One place for each format and to spare: a list may be as long as a call may carry, and so is looked at in one go.
+    let mut seen = [false; 256];
     let mut distinct = Vec::new();
     for format in formats {
-        if !distinct.contains(&format) {
-            distinct.push(format);
+        match seen.get_mut(format as usize) {
+            Some(true) => {}
+            Some(place) => {
+                *place = true;
+                distinct.push(format);
+            }
+            None => distinct.push(format),
         }
     }
     distinct

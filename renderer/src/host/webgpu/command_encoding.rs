@@ -43,15 +43,18 @@ impl CommandBuffer {
                 "the command buffer {:?} uses a texture of a surface that was presented, replaced or destroyed",
                 self.label
             )),
-            Some(buffer) => {
-                self.lives.iter().for_each(SurfaceTextureLife::submit);
-                Ok(buffer)
-            }
+            Some(buffer) => Ok(buffer),
         }
+    }
+
+    /// It was submitted, and so the surfaces' textures that it uses are drawn to.
+    pub(super) fn submitted(&self) {
+        self.lives.iter().for_each(SurfaceTextureLife::submit);
     }
 }
 
-/// What an encoder and its passes share. The lock is taken where passes begin and end, and not by what is recorded in them.
+/// What an encoder and its passes share. The lock is taken where passes begin and end, and by what is recorded in them only if it is wrong
+/// or uses the texture of a surface.
 #[derive(Clone)]
 pub(super) struct Recording {
     device: Device,
@@ -200,7 +203,9 @@ impl Recording {
         let (state, error, lives, hold) = {
             let mut inner = self.inner();
             let state = std::mem::replace(&mut inner.state, State::Ended);
-            (state, inner.error.take(), std::mem::take(&mut inner.lives), inner.hold.take())
+            // A pass that is still open keeps all that it uses, and so the hold stays until the pass is gone too.
+            let hold = if matches!(state, State::Open(_)) { inner.hold.take() } else { None };
+            (state, inner.error.take(), std::mem::take(&mut inner.lives), hold)
         };
         let invalid = |message: String| {
             self.device.invalid(message);

@@ -67,6 +67,8 @@ impl GpuError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        // A cut string keeps its memory otherwise, and a scene may keep the error.
+        message.shrink_to_fit();
         Self { kind, message }
     }
 }

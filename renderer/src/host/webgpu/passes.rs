@@ -1,6 +1,6 @@
 //! What render passes and compute passes have in common: their states, and the commands that both record.
 //!
-//! A scene calls these thousands of times a frame: they allocate nothing, take no lock, and leave all checks that wgpu makes to wgpu.
+//! A scene calls these thousands of times a frame: they allocate nothing, take no lock unless they are wrong or use the texture of a surface, and leave all checks that wgpu makes to wgpu.
 
 use std::cell::{Cell, RefCell};
 
@@ -72,7 +72,15 @@ impl<P> Pass<P> {
     pub(super) fn count_draws(&self, count: u64) {
         match self.draws_left.get().checked_sub(count) {
             Some(left) => self.draws_left.set(left),
-            None => self.refuse("a render pass has more draws than its descriptor's maximum"),
+            None => self.too_many_draws(),
+        }
+    }
+
+    /// What is recorded next says by itself if the pass has ended.
+    #[cold]
+    fn too_many_draws(&self) {
+        if let PassState::Recording { .. } = &*self.state.borrow() {
+            self.recording.fail("a render pass has more draws than its descriptor's maximum");
         }
     }
 

@@ -8,7 +8,7 @@ use super::buffers::Buffer;
 use super::command_encoding::{CommandBuffer, texture_copy};
 use super::device::{Device, label_of, relabel};
 use super::errors::ErrorKind;
-use super::{WebGpu, WebGpuCtxView, convert};
+use super::{WebGpu, WebGpuCtxView, convert, memory};
 
 /// `gpu-queue`; all handles are the device's one queue.
 pub struct Queue {
@@ -62,7 +62,14 @@ pub(super) fn write_texture(
     layout: wit::GpuTexelCopyBufferLayout,
     size: wit::GpuExtent3D,
 ) {
-    if let Err(over) = device.count_write(data.len()) {
+    let extent = convert::extent(size);
+    let whole = texture.size();
+    // A larger one is refused below, and keeps nothing.
+    let fits = extent.width <= whole.width
+        && extent.height <= whole.height
+        && extent.depth_or_array_layers <= whole.depth_or_array_layers;
+    let bytes = if fits { memory::texture_write_bytes(texture.format(), extent) } else { 0 };
+    if let Err(over) = device.count_write(usize::try_from(bytes).unwrap_or(usize::MAX)) {
         device.report(ErrorKind::OutOfMemory, over.to_string());
         return;
     }
@@ -70,7 +77,7 @@ pub(super) fn write_texture(
         texture_copy(texture, destination),
         data,
         convert::texel_layout(layout.offset, layout.bytes_per_row, layout.rows_per_image),
-        convert::extent(size),
+        extent,
     );
 }
 
@@ -155,6 +162,9 @@ impl wit::HostGpuQueue for WebGpuCtxView<'_> {
             None => {
                 device.queue().submit(buffers);
                 device.count_submit();
+                for buffer in &command_buffers {
+                    self.table.get(buffer)?.submitted();
+                }
             }
         }
         // From here on the GPU holds what was recorded, or nobody.

@@ -14,7 +14,7 @@ use super::quota::{Claim, Kind};
 pub struct Sampler {
     pub(super) wgpu: wgpu::Sampler,
     label: String,
-    _claim: Arc<Claim>,
+    pub(super) claim: Arc<Claim>,
 }
 
 impl WebGpuCtxView<'_> {
@@ -30,7 +30,7 @@ impl WebGpuCtxView<'_> {
             None => Sampler {
                 wgpu: device.wgpu().create_sampler(&wgpu::SamplerDescriptor::default()),
                 label: String::new(),
-                _claim: claim,
+                claim,
             },
             Some(descriptor) => {
                 let label = labels::of(descriptor.label);
@@ -65,7 +65,7 @@ impl WebGpuCtxView<'_> {
                     let refused = wgpu::SamplerDescriptor { lod_min_clamp: -1.0, ..wanted };
                     device.make_invalid(message, |device| device.create_sampler(&refused))
                 };
-                Sampler { wgpu, label, _claim: claim }
+                Sampler { wgpu, label, claim }
             }
         };
         Ok(self.table.push(sampler)?)

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
+use super::canvas::distinct;
 use super::device::Device;
 use super::quota::{Claim, Kind};
 use super::{WebGpuCtxView, convert, labels, memory};
@@ -110,12 +111,11 @@ impl Texture {
 
     /// <https://www.w3.org/TR/webgpu/#dom-gputexture-destroy>
     fn destroy(&mut self) {
-        match &self.life {
-            Some(life) => life.expire(),
-            None => {
-                self.wgpu.destroy();
-                self.destroyed = true;
-            }
+        if let Some(life) = &self.life {
+            life.expire();
+        } else {
+            self.wgpu.destroy();
+            self.destroyed = true;
         }
         if let Some(claim) = &self.claim {
             claim.release_memory();
@@ -134,12 +134,27 @@ impl Texture {
         if !self.destroyed {
             return self.wgpu.create_view(wanted);
         }
-        // Another one that is destroyed takes its place; it has the same properties, and is used by nothing. It lives for this call, and so
-        // is not counted.
+        // Another one that is destroyed takes its place: as small as one with so many levels and layers can be, used by nothing, and gone after
+        // this call.
+        let (block_width, block_height) = self.wgpu.format().block_dimensions();
+        let whole = self.wgpu.size();
+        let side = |block: u32, pixels: u32| {
+            let levels = self.wgpu.mip_level_count().saturating_sub(1);
+            let least = 1_u32.checked_shl(levels).and_then(|side| side.checked_next_multiple_of(block));
+            least.map_or(pixels, |least| least.min(pixels))
+        };
+        let smallest = wgpu::Extent3d {
+            width: side(block_width, whole.width),
+            height: side(block_height, whole.height),
+            depth_or_array_layers: match self.wgpu.dimension() {
+                wgpu::TextureDimension::D3 => side(1, whole.depth_or_array_layers),
+                _ => whole.depth_or_array_layers,
+            },
+        };
         let double = self.device.unheard(|device| {
             device.create_texture(&wgpu::TextureDescriptor {
                 label: Some(&self.label),
-                size: self.wgpu.size(),
+                size: smallest,
                 mip_level_count: self.wgpu.mip_level_count(),
                 sample_count: self.wgpu.sample_count(),
                 dimension: self.wgpu.dimension(),
@@ -246,8 +261,9 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Resource<Texture>> {
         let device = self.table.get(device)?.clone();
         let label = labels::of(descriptor.label);
-        let view_formats: Vec<wgpu::TextureFormat> =
-            descriptor.view_formats.unwrap_or_default().into_iter().map(Into::into).collect();
+        // They are kept as long as the texture.
+        let view_formats = distinct(descriptor.view_formats.unwrap_or_default());
+        let view_formats: Vec<wgpu::TextureFormat> = view_formats.into_iter().map(Into::into).collect();
         let (wgpu, claim) = create(
             &device,
             &wgpu::TextureDescriptor {

@@ -91,7 +91,7 @@ async fn presenting_without_a_texture_shows_nothing_and_is_no_error() {
 async fn a_scene_has_a_bounded_number_of_contexts_and_one_that_is_dropped_makes_room() {
     let mut scene = Scene::new().await;
     let mut contexts: Vec<_> = (0..MAX_CONTEXTS).map(|_| scene.webgpu_context().unwrap()).collect();
-    let refused = scene.webgpu_context().err().expect("too many");
+    let refused = scene.webgpu_context().expect_err("too many");
     assert!(refused.downcast_ref::<OverLimit>().is_some(), "{refused}");
     let last = contexts.pop().unwrap();
     HostContext::drop(&mut scene.surface(), last).unwrap();

@@ -40,7 +40,7 @@ pub(super) fn texel_layout(
     wgpu::TexelCopyBufferLayout { offset: offset.unwrap_or(0), bytes_per_row, rows_per_image }
 }
 
-/// What WebIDL demands of a `double`; wgpu takes any.
+/// What Web IDL demands of a `double`; wgpu takes any.
 pub(super) fn is_finite(color: wit::GpuColor) -> bool {
     [color.r, color.g, color.b, color.a].iter().all(|value| value.is_finite())
 }

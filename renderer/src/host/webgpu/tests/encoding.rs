@@ -441,9 +441,8 @@ async fn a_texture_of_a_surface_that_is_bound_can_be_used_until_it_expires() {
         scene.end(&pass);
         scene.finish(&encoder)
     };
-    let uses: [&dyn Fn(&mut Scene) -> Resource<CommandBuffer>; 3] =
-        [&in_render_pass, &in_compute_pass, &in_bundle];
-    for record in uses {
+    type Record<'a> = &'a dyn Fn(&mut Scene) -> Resource<CommandBuffer>;
+    for record in [&in_render_pass as Record<'_>, &in_compute_pass, &in_bundle] {
         let in_time = record(&mut scene);
         scene.submit(&[&in_time]);
     }

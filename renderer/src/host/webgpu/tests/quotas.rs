@@ -463,3 +463,21 @@ async fn row_28_objects_that_are_made_and_dropped_without_end_leave_nothing() {
     assert_eq!((quota.count(Kind::BindGroup), quota.count(Kind::Pipeline)), (0, 0));
     assert_eq!(scene.errors(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_a_pass_keeps_is_counted_even_if_its_encoder_was_finished_before_it() {
+    let mut scene = Scene::with_limits(limits()).await;
+    let texture = scene.square(1024, 1, GpuTextureUsage::RENDER_ATTACHMENT);
+    let view = scene.view().create_view(lend(&texture), None).unwrap();
+    let encoder = scene.encoder();
+    let pass = scene.pass(&encoder, &view);
+    scene.refused("while a pass of it was open", |scene| {
+        scene.finish(&encoder);
+    });
+    HostGpuTextureView::drop(&mut scene.view(), view).unwrap();
+    HostGpuTexture::drop(&mut scene.view(), texture).unwrap();
+    HostGpuCommandEncoder::drop(&mut scene.view(), encoder).unwrap();
+    assert_eq!(scene.bytes_when_idle(), 4 * MIB, "the pass has the texture");
+    HostGpuRenderPassEncoder::drop(&mut scene.view(), pass).unwrap();
+    assert_eq!(scene.bytes_when_idle(), 0);
+}
