@@ -78,10 +78,7 @@ pub fn run(broker: std::os::unix::net::UnixStream) -> ! {
             1
         }
     };
-    // The scene's thread and the driver's may be at work, or held for ever. The exit handlers of drivers take away what these use, and
-    // a crash would hide the reason of the end.
-    // SAFETY: `_exit` ends the process without running any more of its code.
-    unsafe { libc::_exit(status) }
+    crate::end_process(status)
 }
 
 async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError> {

@@ -42,7 +42,7 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
 
 /// Starts the same command again with the environment that the drivers want, unless it is there.
-fn with_driver_environment() -> std::io::Result<()> {
+pub(crate) fn with_driver_environment() -> std::io::Result<()> {
     if std::env::var_os(RUNTIME_DIR).is_some() {
         return Ok(());
     }

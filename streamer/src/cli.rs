@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use renderer_protocol::FrameSize;
 use streamer::config::Settings;
 
+use crate::headless::RenderArgs;
+
 /// Runs WebAssembly scenes on a server and streams them to browsers.
 ///
 /// A scene is a WebAssembly component that draws with wasi:webgpu. Scenecast runs it in a sandbox, renders it offscreen, encodes
@@ -24,6 +26,25 @@ pub(crate) enum Command {
     /// Every setting can be given as a flag, as an environment variable, or in a file of lines such as `max-viewers = 4`; a flag
     /// goes before the environment, that before the file. SIGTERM or Ctrl-C ends all sessions in order.
     Serve(Box<Serve>),
+
+    /// Render frames of a scene into files, without a browser and as fast as they come
+    ///
+    /// Frame N is the picture at N / rate seconds of a virtual clock: the same command gives the same files, whatever the machine does
+    /// meanwhile. Ends with status 0; with 2 when the scene failed, which is then named with the frame; with 3 when the
+    /// command line or the environment is wrong.
+    Render(Box<RenderArgs>),
+
+    /// Say whether a file is a scene that can be run here, what it imports and what of that is offered
+    ///
+    /// Ends with status 0 if it can be run, with 2 if not, with 3 when it cannot be read.
+    Check {
+        /// The file
+        scene: PathBuf,
+
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Run one scene for `serve`, over the socket that is standard input
     #[command(hide = true)]

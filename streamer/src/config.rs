@@ -387,7 +387,8 @@ fn limits_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec
     settings.collect::<Result<_, _>>().map(Some).map_err(de::Error::custom)
 }
 
-fn default_cache_dir() -> Result<PathBuf, ConfigError> {
+/// The folder `scenecast` among the user's caches.
+pub fn default_cache_dir() -> Result<PathBuf, ConfigError> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     base.map(|base| base.join("scenecast")).ok_or(ConfigError::NoCacheDir)

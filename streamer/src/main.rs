@@ -5,6 +5,7 @@
 
 mod bench;
 mod cli;
+mod headless;
 mod logging;
 mod renderer_entry;
 
@@ -28,13 +29,24 @@ const COMPILE_MEMORY_BYTES: u64 = 3 << 30;
 const COMPILE_CPU_SECONDS: u64 = 240;
 
 fn main() -> ExitCode {
-    // Usage errors end here, with status 2.
-    match Cli::parse().command {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { usage_status() } else { 0 })
+    });
+    match cli.command {
         Command::Serve(serve) => run_serve(*serve),
+        Command::Render(render) => headless::render(&render),
+        Command::Check { scene, json } => headless::check(&scene, json),
         Command::Worker => run_worker(),
         Command::Compile { scene, cache } => run_compile(&scene, &cache),
         Command::Bench { bench } => run_bench(bench),
     }
+}
+
+/// The status of a usage error: of `render` and `check` a 2 is the scene's fault, so theirs is 3.
+fn usage_status() -> i32 {
+    let command = std::env::args().nth(1);
+    if matches!(command.as_deref(), Some("render" | "check")) { headless::ENVIRONMENT.into() } else { 2 }
 }
 
 fn run_serve(Serve { config: file, settings }: Serve) -> ExitCode {

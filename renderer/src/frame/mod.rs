@@ -3,7 +3,7 @@
 //!
 //! A frame is [presented](Presenter) on the scene's thread, waits in a [mailbox] of one place, and is read back, converted and
 //! encoded on the [pipeline's](pipeline) thread. Whatever arrives while that thread is busy replaces what waits: frames are
-//! dropped before they are encoded, never after.
+//! dropped before they are encoded, never after. A headless run takes every frame from a [queue] instead, for which the scene waits.
 //!
 //! This module knows wgpu and [`crate::encode`]. It knows neither wasm, nor what a scene is, nor the broker.
 
@@ -15,7 +15,9 @@ pub mod cpu_time;
 mod i420;
 pub mod mailbox;
 pub mod pipeline;
+mod pixels;
 mod presenter;
+pub mod queue;
 pub mod readback;
 #[cfg(test)]
 pub(crate) mod test_gpu;

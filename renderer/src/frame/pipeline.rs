@@ -31,7 +31,7 @@ use super::{
     convert_cpu::ConvertError,
     cpu_time,
     mailbox::{self, Nudger, Received, mailbox},
-    presenter::{FrameSender, PresentedFrame, Source, Submitting},
+    presenter::{FrameSender, Frames, PresentedFrame, Source, Submitting},
 };
 use crate::encode::{EncodeError, Encoder, EncoderConfig};
 
@@ -228,8 +228,11 @@ impl Pipeline {
         });
         let handle = PipelineHandle { controls: Arc::clone(&controls), nudger: receiver.nudger() };
         let submitting = Arc::new(Submitting::default());
-        let frames =
-            FrameSender { frames: sender, clock: config.clock.clone(), submitting: Arc::clone(&submitting) };
+        let frames = FrameSender {
+            frames: Frames::Latest(sender),
+            clock: config.clock.clone(),
+            submitting: Arc::clone(&submitting),
+        };
         let worker = Worker {
             controls,
             frames: receiver,

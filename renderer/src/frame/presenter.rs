@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{Capture, CaptureError, CpuPicture, FrameClock, InFlight, mailbox};
+use super::{Capture, CaptureError, CpuPicture, FrameClock, InFlight, mailbox, queue};
 
 /// What the scene's side knows of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +89,8 @@ impl Submitting {
     }
 }
 
-/// Presents pictures; belongs to the scene's thread. It never waits for the pipeline, and for the GPU only where the driver does
-/// so when work is submitted; when that hangs, the pipeline ends with a time-out.
+/// Presents pictures; belongs to the scene's thread. It never waits for a pipeline, and for the GPU only where the driver does
+/// so when work is submitted; when that hangs, the pipeline ends with a time-out. For a [`queue`](queue::queue()) it waits.
 #[derive(Debug)]
 pub struct Presenter {
     sender: FrameSender,
@@ -98,21 +98,64 @@ pub struct Presenter {
     capture: Option<Capture>,
 }
 
-/// Where a presenter posts its frames; [`Pipeline::spawn`](super::Pipeline::spawn) makes it, before there needs to be a device.
+/// Where a presenter posts its frames; [`Pipeline::spawn`](super::Pipeline::spawn) or a [`queue`](queue::queue()) makes it, before
+/// there needs to be a device.
 #[derive(Debug)]
 pub struct FrameSender {
-    pub(super) frames: mailbox::Sender<PresentedFrame>,
+    pub(super) frames: Frames,
     pub(super) clock: FrameClock,
     pub(super) submitting: Arc<Submitting>,
 }
 
+/// What becomes of a frame when the one before it is still being read back.
+#[derive(Debug)]
+pub(super) enum Frames {
+    /// The latest wins, and nobody waits.
+    Latest(mailbox::Sender<PresentedFrame>),
+    /// Each is read back, and the scene waits.
+    Every(queue::Sender),
+}
+
+impl Frames {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Latest(mailbox) => mailbox.is_closed(),
+            Self::Every(queue) => queue.is_closed(),
+        }
+    }
+
+    fn make_room(&self, capture: &Capture) {
+        match self {
+            // An older frame that still waits would be replaced in any case; without it there is always a slot for this one, unless
+            // the pipeline holds the other.
+            Self::Latest(mailbox) => drop(mailbox.retract()),
+            Self::Every(queue) => queue.make_room(capture),
+        }
+    }
+
+    fn count_lost(&self) {
+        match self {
+            Self::Latest(mailbox) => mailbox.count_lost(),
+            Self::Every(_) => {}
+        }
+    }
+
+    fn post(&self, frame: PresentedFrame) -> Presented {
+        let closed = match self {
+            Self::Latest(mailbox) => mailbox.post(frame).is_err(),
+            Self::Every(queue) => queue.post(frame).is_err(),
+        };
+        if closed { Presented::Closed } else { Presented::Posted }
+    }
+}
+
 impl Presenter {
-    /// `is_cpu`: textures come from the devices of a software rasteriser.
+    /// `is_cpu`: textures come from the devices of a software rasteriser, or are wanted as they are.
     pub fn new(sender: FrameSender, is_cpu: bool) -> Self {
         Self { sender, is_cpu, capture: None }
     }
 
-    /// Whether textures come from the devices of a software rasteriser.
+    /// Whether textures come from the devices of a software rasteriser, or are wanted as they are.
     pub fn is_cpu(&self) -> bool {
         self.is_cpu
     }
@@ -133,31 +176,24 @@ impl Presenter {
             return Ok(Presented::Closed);
         }
         let submitted_us = self.sender.clock.now_us();
-        // An older frame that still waits would be replaced in any case; without it there is always a slot for this one, unless
-        // the pipeline holds the other.
-        drop(self.sender.frames.retract());
+        let capture = self.capture_for(device, queue, texture)?;
+        self.sender.frames.make_room(&capture);
         self.sender.submitting.begin(submitted_us);
-        let captured = self.capture_for(device, queue, texture).and_then(|capture| capture.capture(texture));
+        let captured = capture.capture(texture);
         self.sender.submitting.end();
+        self.capture = Some(capture);
         let Some(in_flight) = captured? else {
             self.sender.frames.count_lost();
             return Ok(Presented::Dropped);
         };
-        Ok(self.post(PresentedFrame { source: Source::Gpu(in_flight), info, submitted_us }))
+        Ok(self.sender.frames.post(PresentedFrame { source: Source::Gpu(in_flight), info, submitted_us }))
     }
 
-    /// Presents a picture that was drawn on the processor. It takes the place of a frame that still waits, so besides it at most
-    /// one is kept: the one that the pipeline converts.
+    /// Presents a picture that was drawn on the processor. In a pipeline it takes the place of a frame that still waits, so besides it at
+    /// most one is kept: the one that the pipeline converts.
     pub fn present_picture(&mut self, picture: CpuPicture, info: PresentInfo) -> Presented {
         let submitted_us = self.sender.clock.now_us();
-        self.post(PresentedFrame { source: Source::Cpu(picture), info, submitted_us })
-    }
-
-    fn post(&self, frame: PresentedFrame) -> Presented {
-        match self.sender.frames.post(frame) {
-            Ok(()) => Presented::Posted,
-            Err(mailbox::Closed) => Presented::Closed,
-        }
+        self.sender.frames.post(PresentedFrame { source: Source::Cpu(picture), info, submitted_us })
     }
 
     fn capture_for(
@@ -165,7 +201,7 @@ impl Presenter {
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         texture: &wgpu::Texture,
-    ) -> Result<&Capture, CaptureError> {
+    ) -> Result<Capture, CaptureError> {
         let size =
             FrameSize::new(texture.width(), texture.height()).map_err(|error| CaptureError::Unsuitable {
                 found: format!("{}x{}", texture.width(), texture.height()),
@@ -174,10 +210,9 @@ impl Presenter {
         let fitting = self.capture.take().filter(|capture| {
             capture.device() == device && capture.size() == size && capture.format() == texture.format()
         });
-        let capture = match fitting {
-            Some(capture) => capture,
-            None => Capture::new(device, queue, self.is_cpu, size, texture.format())?,
-        };
-        Ok(self.capture.insert(capture))
+        match fitting {
+            Some(capture) => Ok(capture),
+            None => Capture::new(device, queue, self.is_cpu, size, texture.format()),
+        }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! On a CPU adapter a capture copies the texture as it is, and the conversion to I420 follows on the processor; on a GPU it
 //! converts in a compute shader and copies the result. The difference ends here: a [`MappedFrame`] becomes an [`I420`] either way.
+//! Whoever wants the pixels themselves, as headless runs do, has every adapter treated as a CPU.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use super::{
     convert_cpu::{ByteOrder, ConvertError, convert_to_i420},
     convert_gpu::{Converter, ConverterBuffers},
     i420::Layout,
+    pixels::{PixelBytes, Pixels},
 };
 
 /// Frames that may be between their presentation and the end of their conversion: one that the pipeline works on, one that waits.
@@ -75,17 +77,10 @@ enum Method {
     Convert(Converter, ConverterBuffers),
 }
 
-/// How the pixels lie in a mapped buffer.
-#[derive(Clone, Copy, Debug)]
-struct Pixels {
-    stride: u32,
-    order: ByteOrder,
-}
-
 impl Capture {
     /// What a texture needs to be captured, beside what it is drawn with.
     pub fn texture_usages(is_cpu: bool, format: wgpu::TextureFormat) -> wgpu::TextureUsages {
-        match byte_order(format) {
+        match Pixels::row_of(format, 1) {
             Some(_) if is_cpu => wgpu::TextureUsages::COPY_SRC,
             _ => wgpu::TextureUsages::TEXTURE_BINDING,
         }
@@ -96,8 +91,8 @@ impl Capture {
         if !is_cpu && format.is_srgb() { vec![format.remove_srgb_suffix()] } else { Vec::new() }
     }
 
-    /// For textures of `size` and one of the [`SUPPORTED_FORMATS`]. With `is_cpu`, pixels are converted on the processor (and can
-    /// be had [as they are](MappedFrame::rows)) unless they are half floats.
+    /// For textures of `size` and one of the [`SUPPORTED_FORMATS`]. With `is_cpu`, pixels are converted on the processor, and can
+    /// be had [as they are](MappedFrame::write_rgba).
     pub fn new(
         device: &wgpu::Device,
         queue: &wgpu::Queue,
@@ -112,14 +107,14 @@ impl Capture {
             });
         }
         let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let (method, slot_bytes) = if let Some(order) = byte_order(format).filter(|_| is_cpu) {
-            // In range: at most 3840 pixels of 4 bytes a row, and 3840 rows of those, below 2^26.
-            let stride = (size.width() * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-            (Method::Copy(Pixels { stride, order }), stride * size.height())
-        } else {
-            let buffers = ConverterBuffers::new(device, queue, size);
-            (Method::Convert(Converter::new(device), buffers), Layout::new(size).total_bytes())
-        };
+        let (method, slot_bytes) =
+            if let Some(pixels) = Pixels::row_of(format, size.width()).filter(|_| is_cpu) {
+                // In range: at most 3840 pixels of 8 bytes a row, and 3840 rows of those, below 2^27.
+                (Method::Copy(pixels), pixels.stride * size.height())
+            } else {
+                let buffers = ConverterBuffers::new(device, queue, size);
+                (Method::Convert(Converter::new(device), buffers), Layout::new(size).total_bytes())
+            };
         let slots = std::iter::repeat_with(|| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),
@@ -128,7 +123,8 @@ impl Capture {
                 mapped_at_creation: false,
             })
         });
-        let pool = Arc::new(Pool { free: Mutex::new(slots.take(FRAMES_IN_FLIGHT).collect()) });
+        let free = Mutex::new(slots.take(FRAMES_IN_FLIGHT).collect());
+        let pool = Arc::new(Pool { free, returned: Condvar::new() });
         if let Some(Some(error)) = scope.pop().now_or_never() {
             return Err(CaptureError::Refused(error.to_string()));
         }
@@ -191,6 +187,13 @@ impl Capture {
         Ok(Some(InFlight { device: self.device.clone(), submission, mapped, slot, size: self.size, pixels }))
     }
 
+    /// Blocks until a frame that is under way is done with, if as many are as may be. Whoever holds those must not wait for this.
+    pub(super) fn wait_for_room(&self) {
+        let free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |free: &mut Vec<wgpu::Buffer>| free.is_empty();
+        drop(self.pool.returned.wait_while(free, full).unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn check(&self, texture: &wgpu::Texture) -> Result<(), CaptureError> {
         let expected =
             wgpu::Extent3d { width: self.size.width(), height: self.size.height(), depth_or_array_layers: 1 };
@@ -214,18 +217,11 @@ impl Capture {
     }
 }
 
-fn byte_order(format: wgpu::TextureFormat) -> Option<ByteOrder> {
-    match format {
-        wgpu::TextureFormat::Rgba8Unorm | wgpu::TextureFormat::Rgba8UnormSrgb => Some(ByteOrder::Rgba),
-        wgpu::TextureFormat::Bgra8Unorm | wgpu::TextureFormat::Bgra8UnormSrgb => Some(ByteOrder::Bgra),
-        _ => None,
-    }
-}
-
 /// The buffers that are not under way.
 #[derive(Debug)]
 struct Pool {
     free: Mutex<Vec<wgpu::Buffer>>,
+    returned: Condvar,
 }
 
 /// A buffer that is under way; goes back to its pool, unmapped, when it is dropped.
@@ -247,6 +243,7 @@ impl Drop for Slot {
         // Ends a mapping that is still pending, too. A copy into the buffer may be under way: the next one is queued behind it.
         self.buffer.unmap();
         self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).push(self.buffer.clone());
+        self.pool.returned.notify_one();
     }
 }
 
@@ -304,33 +301,33 @@ pub struct MappedFrame {
     pixels: Option<Pixels>,
 }
 
-/// Pixels as the texture had them.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    /// The rows, from the top.
-    pub bytes: &'a [u8],
-    /// Bytes from one row to the next: the width times 4 and padding.
-    pub stride: u32,
-    /// The order of a pixel's bytes.
-    pub order: ByteOrder,
-}
-
 impl MappedFrame {
     /// The frame's size.
     pub fn size(&self) -> FrameSize {
         self.size
     }
 
-    /// The pixels, or `None` when the GPU has converted them.
-    pub fn rows(&self) -> Option<Rows<'_>> {
-        self.pixels.map(|Pixels { stride, order }| Rows { bytes: &self.view, stride, order })
+    /// Writes the pixels as red, green, blue and an opaque alpha, without padding; `rgba` takes their length. False when the GPU has
+    /// converted them, and they are not there.
+    pub fn write_rgba(&self, rgba: &mut Vec<u8>) -> bool {
+        if let Some(pixels) = &self.pixels {
+            pixels.write_rgba(&self.view, self.size, rgba);
+        }
+        self.pixels.is_some()
     }
 
     /// Converts, or takes over what was converted already; `picture` takes the frame's size.
     pub fn write_i420(&self, picture: &mut I420) -> Result<(), ConvertError> {
         picture.resize(self.size);
         match self.pixels {
-            Some(Pixels { stride, order }) => convert_to_i420(&self.view, stride, order, picture),
+            Some(pixels) => match pixels.bytes {
+                PixelBytes::Eight(order) => convert_to_i420(&self.view, pixels.stride, order, picture),
+                PixelBytes::HalfFloats => {
+                    let mut rgba = Vec::new();
+                    pixels.write_rgba(&self.view, self.size, &mut rgba);
+                    convert_to_i420(&rgba, self.size.width() * 4, ByteOrder::Rgba, picture)
+                }
+            },
             None => Ok(picture.copy_from_bytes(&self.view)?),
         }
     }
@@ -407,18 +404,22 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_the_texture_s_bytes() {
+    fn pixels_are_the_texture_s_opaque_and_without_padding() {
         let (device, queue) = test_gpu::open();
         let size = FrameSize::new(34, 18).unwrap();
-        let format = wgpu::TextureFormat::Rgba8UnormSrgb;
-        let texture = test_gpu::texture((&device, &queue), size, format, |x, y| test_pixel(x, y).to_vec());
-        let capture = Capture::new(&device, &queue, true, size, format).unwrap();
-        let frame = capture.capture(&texture).unwrap().unwrap().wait(LONG).unwrap();
-        let rows = frame.rows().unwrap();
-        assert_eq!((rows.stride, rows.order), (256, ByteOrder::Rgba));
-        for (x, y) in [(0, 0), (33, 0), (0, 17), (33, 17), (10, 11)] {
-            let position = (y * rows.stride + x * 4) as usize;
-            assert_eq!(rows.bytes[position..position + 4], test_pixel(x, y));
+        for format in SUPPORTED_FORMATS {
+            let texture =
+                test_gpu::texture((&device, &queue), size, format, |x, y| encoded(format, test_pixel(x, y)));
+            let capture = Capture::new(&device, &queue, true, size, format).unwrap();
+            let frame = capture.capture(&texture).unwrap().unwrap().wait(LONG).unwrap();
+            let mut rgba = Vec::new();
+            assert!(frame.write_rgba(&mut rgba));
+            assert_eq!(rgba.len(), 34 * 18 * 4);
+            for (x, y) in [(0, 0), (33, 0), (0, 17), (33, 17), (10, 11)] {
+                let position = ((y * 34 + x) * 4) as usize;
+                let [r, g, b, _] = test_pixel(x, y);
+                assert_eq!(rgba[position..position + 4], [r, g, b, 255], "{format:?}");
+            }
         }
     }
 
@@ -452,8 +453,11 @@ mod tests {
         let before = capture.capture(&texture).unwrap().unwrap();
         test_gpu::write(&queue, &texture, |_, _| vec![200, 210, 220, 255]);
         let after = capture.capture(&texture).unwrap().unwrap();
-        assert_eq!(before.wait(LONG).unwrap().rows().unwrap().bytes[..3], [10, 20, 30]);
-        assert_eq!(after.wait(LONG).unwrap().rows().unwrap().bytes[..3], [200, 210, 220]);
+        for (captured, pixel) in [(before, [10, 20, 30, 255]), (after, [200, 210, 220, 255])] {
+            let mut rgba = Vec::new();
+            assert!(captured.wait(LONG).unwrap().write_rgba(&mut rgba));
+            assert_eq!(rgba[..4], pixel);
+        }
     }
 
     #[test]

@@ -5,12 +5,14 @@
 
 mod events;
 mod keys;
+mod outstanding;
 pub mod scene;
 pub mod surface;
 pub mod wasi;
 pub mod webgpu;
 mod window;
 
+pub use outstanding::Outstanding;
 pub use window::{Tick, Window};
 
 /// The trap of a call that would keep more than a scene may. It becomes the session's end as

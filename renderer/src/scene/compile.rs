@@ -62,19 +62,30 @@ pub fn compile(scene: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     if read_artifact(&artifact).is_ok() {
         return Ok(artifact);
     }
-    let component = Component::new(&engine, &bytes).map_err(|error| check::uncompilable(&error))?;
-    check::check_component(&engine, &component)?;
-    linker(&engine)?.instantiate_pre(&component).map_err(|error| Refusal::ImportMismatch {
-        name: mismatched_import(&format!("{error:#}")),
-        reason: format!("{error:#}"),
-    })?;
+    let component = to_native(&engine, &bytes)?;
+    examine(&engine, &component)?;
     let native = component.serialize()?;
     write_artifact(cache, &artifact, &native)
         .map_err(|error| CompileError::Cache { path: cache.to_owned(), error })?;
     Ok(artifact)
 }
 
-fn read_scene(path: &Path) -> Result<Vec<u8>, CompileError> {
+pub(super) fn to_native(engine: &Engine, bytes: &[u8]) -> Result<Component, Refusal> {
+    check::check_header(bytes)?;
+    Component::new(engine, bytes).map_err(|error| check::uncompilable(&error))
+}
+
+/// Whether a component can be run here.
+pub(super) fn examine(engine: &Engine, component: &Component) -> Result<(), CompileError> {
+    check::check_component(engine, component)?;
+    linker(engine)?.instantiate_pre(component).map_err(|error| Refusal::ImportMismatch {
+        name: mismatched_import(&format!("{error:#}")),
+        reason: format!("{error:#}"),
+    })?;
+    Ok(())
+}
+
+pub(super) fn read_scene(path: &Path) -> Result<Vec<u8>, CompileError> {
     let unreadable = |error| CompileError::Unreadable { path: path.to_owned(), error };
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();

@@ -5,6 +5,7 @@
 mod check;
 mod compile;
 mod engine;
+mod inspect;
 mod linker;
 mod run;
 mod store;
@@ -12,5 +13,6 @@ mod store;
 pub use check::Refusal;
 pub use compile::{CompileError, MAX_SCENE_BYTES, compile};
 pub(crate) use engine::engine;
+pub use inspect::{Import, Inspection, inspect};
 pub use run::{Run, Scene};
 pub use store::{Progress, SceneContext};

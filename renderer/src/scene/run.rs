@@ -1,6 +1,6 @@
 //! Instantiates a scene and calls its entry point.
 
-use std::{future::poll_fn, path::Path, pin::pin};
+use std::{future::poll_fn, path::Path, pin::pin, time::Duration};
 
 use renderer_protocol::{EndReason, SceneFault, SceneLimits};
 use wasmtime::{
@@ -15,7 +15,7 @@ use super::{
     linker::linker,
     store::{EPOCH_MS, Progress, SceneContext, SceneState, end},
 };
-use crate::host::surface::Turns;
+use crate::host::{Outstanding, surface::Turns};
 
 /// A loaded scene, ready to be run once.
 pub struct Scene {
@@ -57,6 +57,16 @@ impl Run {
     /// How far it is.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
+    }
+
+    /// What it waits for that ends by itself.
+    pub fn outstanding(&self) -> Outstanding {
+        self.store.data().outstanding()
+    }
+
+    /// How long it may compute without waiting for anything; a second, unless this is called before it runs.
+    pub fn set_busy_limit(&self, limit: Duration) {
+        self.progress.set_busy_limit(u32::try_from(limit.as_millis()).unwrap_or(u32::MAX));
     }
 
     /// Advances the scene's deadline by one epoch; to be called every [`Run::EPOCH_MS`] from another thread than the scene's.

@@ -17,7 +17,7 @@ use crate::{
     frame::{FrameClock, Presenter},
     gpu::Gpu,
     host::{
-        self, OverLimit, OverQuota, Window,
+        self, Outstanding, OverLimit, OverQuota, Window,
         scene::SceneView,
         surface::{SurfaceCtx, SurfaceCtxView, SurfaceView, Turns},
         wasi::{ClocksCtxView, ClocksView, LogSink},
@@ -27,7 +27,7 @@ use crate::{
 
 /// The time after which a computing guest lets the host's own tasks run.
 pub(crate) const EPOCH_MS: u32 = 50;
-/// The longest that a guest computes without waiting for anything.
+/// The longest that a guest computes without waiting for anything, where viewers wait for it.
 const BUSY_LIMIT_MS: u32 = 1_000;
 
 /// Everything that a scene is given.
@@ -52,8 +52,9 @@ pub struct SceneContext {
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Counters>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counters {
+    busy_limit_ms: AtomicU32,
     turns: AtomicU64,
     in_turn: AtomicBool,
     /// Epochs that passed since the guest last waited for something.
@@ -62,7 +63,24 @@ struct Counters {
     interrupted: AtomicBool,
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            busy_limit_ms: AtomicU32::new(BUSY_LIMIT_MS),
+            turns: AtomicU64::new(0),
+            in_turn: AtomicBool::new(false),
+            busy_epochs: AtomicU32::new(0),
+            interrupted: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Progress {
+    /// See [`Run::set_busy_limit`](super::Run::set_busy_limit).
+    pub(crate) fn set_busy_limit(&self, limit_ms: u32) {
+        self.0.busy_limit_ms.store(limit_ms, Ordering::Relaxed);
+    }
+
     /// The number of the turn that the scene's thread is in, `None` while it waits. A thread that computes without end still comes to
     /// its next turn, at every epoch; one that is stuck in a driver does not.
     pub fn turn(&self) -> Option<u64> {
@@ -96,7 +114,7 @@ impl Progress {
     }
 }
 
-/// The guest computed for [`BUSY_LIMIT_MS`] without waiting for anything.
+/// The guest computed for longer than it may without waiting for anything.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the scene computed for {ran_ms} ms without yielding")]
 pub(crate) struct Unresponsive {
@@ -146,7 +164,7 @@ impl SceneState {
         let progress = progress.clone();
         store.epoch_deadline_callback(move |_| {
             let ran_ms = progress.interrupt();
-            if ran_ms > BUSY_LIMIT_MS {
+            if ran_ms > progress.0.busy_limit_ms.load(Ordering::Relaxed) {
                 Err(Unresponsive { ran_ms }.into())
             } else {
                 Ok(UpdateDeadline::Yield(1))
@@ -158,6 +176,11 @@ impl SceneState {
     /// To be told of the scene's turns.
     pub(crate) fn turns(&self) -> Turns {
         self.surface.turns()
+    }
+
+    /// What the scene waits for that ends by itself.
+    pub(crate) fn outstanding(&self) -> Outstanding {
+        self.webgpu.outstanding().clone()
     }
 }
 

@@ -11,6 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { launch } from './browser.js';
 import { endings } from './endings.js';
 import { gallery } from './gallery.js';
+import { headless } from './headless.js';
 import { latency } from './latency.js';
 import { overlay } from './overlay.js';
 import { players, servePlayers } from './players.js';
@@ -44,7 +45,7 @@ describe('the viewer', { concurrency: false }, () => {
         await shared.server?.stop();
     });
 
-    for (const part of [gallery, viewing, overlay, sharing, latency, players, endings]) part(shared);
+    for (const part of [gallery, headless, viewing, overlay, sharing, latency, players, endings]) part(shared);
 
     it('the server ends in order when it is told to', async () => {
         assert.equal(await shared.server.stop(), 0, shared.server.log());

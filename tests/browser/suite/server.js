@@ -7,8 +7,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const BINARY = process.env.SCENECAST ?? path.join(ROOT, 'target/release/scenecast');
-const SCENES = process.env.SCENECAST_SCENES ?? path.join(ROOT, 'target/scenes');
+export const BINARY = process.env.SCENECAST ?? path.join(ROOT, 'target/release/scenecast');
+export const SCENES = process.env.SCENECAST_SCENES ?? path.join(ROOT, 'target/scenes');
 
 /** The first start on a busy machine. */
 const START_MS = 30_000;

@@ -338,6 +338,7 @@ impl<T: 'static> wit::HostGpuAdapterWithStore<T> for WebGpu {
         this: Resource<Adapter>,
         descriptor: Option<wit::GpuDeviceDescriptor>,
     ) -> wasmtime::Result<Result<Resource<Device>, wit::RequestDeviceError>> {
+        let _operation = accessor.with(|mut access| access.get().ctx.outstanding().begin());
         let (gpu, log, slot, wanted) = accessor.with(|mut access| -> wasmtime::Result<_> {
             let mut view = access.get();
             let slot = view.ctx.device_slot()?;

@@ -313,6 +313,7 @@ impl<T: 'static> wit::HostGpuBufferWithStore<T> for WebGpu {
         offset: Option<u64>,
         size: Option<u64>,
     ) -> wasmtime::Result<Result<(), wit::MapAsyncError>> {
+        let _operation = accessor.with(|mut access| access.get().ctx.outstanding().begin());
         let started = accessor.with(|mut access| access.get().start_map(&this, mode, offset, size))?;
         match started {
             Err(error) => Ok(Err(error)),

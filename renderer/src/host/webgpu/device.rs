@@ -374,6 +374,7 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         this: Resource<Device>,
         descriptor: wit::GpuComputePipelineDescriptor,
     ) -> wasmtime::Result<Result<Resource<ComputePipeline>, wit::CreatePipelineError>> {
+        let _operation = accessor.with(|mut access| access.get().ctx.outstanding().begin());
         let work = accessor.with(|mut access| access.get().start_compute_pipeline(&this, descriptor))?;
         match work.await {
             Ok(pipeline) => accessor.with(|mut access| Ok(Ok(access.get().table.push(pipeline)?))),
@@ -386,6 +387,7 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         this: Resource<Device>,
         descriptor: wit::GpuRenderPipelineDescriptor,
     ) -> wasmtime::Result<Result<Resource<RenderPipeline>, wit::CreatePipelineError>> {
+        let _operation = accessor.with(|mut access| access.get().ctx.outstanding().begin());
         let work = accessor.with(|mut access| access.get().start_render_pipeline(&this, descriptor))?;
         match work.await {
             Ok(pipeline) => accessor.with(|mut access| Ok(Ok(access.get().table.push(pipeline)?))),

@@ -45,7 +45,7 @@ pub use self::device::{Device, HostClaim};
 pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES, UncapturedErrorEvent, UncapturedErrors};
 use self::quota::Quota;
 pub use self::textures::{SurfaceTextureLife, Texture};
-use super::OverQuota;
+use super::{Outstanding, OverQuota};
 use crate::gpu::Gpu;
 
 /// Called with one line for each uncaptured error; see [`MAX_LOGGED`].
@@ -59,6 +59,7 @@ pub struct WebGpuCtx {
     quota: Arc<Quota>,
     devices: Arc<()>,
     records: records::RecordSlots,
+    outstanding: Outstanding,
 }
 
 /// One of the devices that a scene may have at once, until it is dropped.
@@ -82,7 +83,13 @@ impl WebGpuCtx {
             quota: Quota::new(limits),
             devices: Arc::default(),
             records: records::RecordSlots::default(),
+            outstanding: Outstanding::default(),
         }
+    }
+
+    /// What the scene waits for that ends by itself.
+    pub fn outstanding(&self) -> &Outstanding {
+        &self.outstanding
     }
 
     fn device_slot(&self) -> Result<DeviceSlot, OverQuota> {

@@ -121,6 +121,7 @@ impl<T: 'static> wit::HostGpuQueueWithStore<T> for WebGpu {
         accessor: &Accessor<T, Self>,
         this: Resource<Queue>,
     ) -> wasmtime::Result<()> {
+        let _operation = accessor.with(|mut access| access.get().ctx.outstanding().begin());
         let done = accessor.with(|mut access| -> wasmtime::Result<_> {
             let view = access.get();
             let device = &view.table.get(&this)?.device;
