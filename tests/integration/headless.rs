@@ -114,7 +114,7 @@ fn the_clock_stands_at_the_frame_s_number_by_the_rate() {
 #[test]
 fn a_scene_that_sleeps_goes_on_in_the_first_tick_after_its_time() {
     // From 0.1 s for 0.15 s.
-    let run = ways("0..5", &[(1, "KeyZ")], &["--fps", "10"]);
+    let run = ways("0..5", &[(1, "KeyZ"), (3, "KeyN")], &["--fps", "10"]);
     run.assert_greys(&[(0, 1), (1, 1), (2, 3), (3, 204), (4, 5)]);
 }
 

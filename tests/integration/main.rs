@@ -13,6 +13,7 @@ mod binary;
 mod cli;
 mod conformance;
 mod dependency_rule;
+mod goldens;
 mod headless;
 mod hostile;
 mod http_api;
