@@ -13,7 +13,8 @@ use renderer_protocol::AdapterInfo;
 
 pub use self::poll::Poller;
 pub use self::shader_compiler::{
-    CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING, ShaderCompiler, check_source,
+    CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING, MAX_WAITING_BYTES, QueueFull, ShaderCompiler,
+    check_source,
 };
 pub use self::workgroup_memory::{may_use_workgroup_memory, workgroup_bytes};
 

@@ -4,7 +4,8 @@
 //! stack of a host call. So all of naga runs on one thread with a large stack, on sources of bounded size. It also recurses when
 //! a module is dropped, which may happen on any thread, once for each nested block: so blocks may nest only so far.
 
-use std::sync::mpsc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use futures::channel::oneshot;
@@ -23,8 +24,11 @@ pub const MAX_SHADER_NESTING: usize = 1000;
 /// 131,000. It is address space, not memory, until it is used.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
-/// Asynchronous pipelines that may wait; whoever asks for more waits until there is room.
-const QUEUE_LENGTH: usize = 16;
+/// What work that may wait holds in memory, all of it together. A usual pipeline has a kilobyte or two, so tens of thousands can wait.
+pub const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// What work needs besides what it counts: its place in the queue, and the handles that it holds.
+const WORK_OVERHEAD_BYTES: usize = 1 << 10;
 
 const THREAD_NAME: &str = "shader-compiler";
 
@@ -35,67 +39,139 @@ type Job = Box<dyn FnOnce() + Send>;
 #[error("the shader compiler failed")]
 pub struct CompileError;
 
-/// A handle to the thread; dropping it waits until the work that was given is done and the thread has ended.
+/// There is more than [`MAX_WAITING_BYTES`] already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too much waits for the shader compiler")]
+pub struct QueueFull;
+
+/// What waits for the thread.
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    /// Somebody's thread stands still until it is done, so there are no more of them than threads that call.
+    awaited: VecDeque<Job>,
+    /// Nobody stands still for it. With the bytes that each holds.
+    patient: VecDeque<(usize, Job)>,
+    /// All of them together.
+    patient_bytes: usize,
+    is_closed: bool,
+}
+
+impl Queue {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        // Nothing panics while the lock is held.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.jobs().is_closed = true;
+        self.changed.notify_one();
+    }
+
+    fn add_awaited(&self, job: Job) {
+        self.jobs().awaited.push_back(job);
+        self.changed.notify_one();
+    }
+
+    fn add_patient(&self, bytes: usize, job: Job) -> Result<(), QueueFull> {
+        let bytes = bytes.saturating_add(WORK_OVERHEAD_BYTES);
+        let mut jobs = self.jobs();
+        let total = jobs.patient_bytes.saturating_add(bytes);
+        if total > MAX_WAITING_BYTES {
+            return Err(QueueFull);
+        }
+        jobs.patient_bytes = total;
+        jobs.patient.push_back((bytes, job));
+        drop(jobs);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job; `None` when there will be none. What nobody stands still for is given up then.
+    fn next(&self) -> Option<Job> {
+        let idle = |jobs: &mut Jobs| jobs.awaited.is_empty() && jobs.patient.is_empty() && !jobs.is_closed;
+        let mut jobs = self.changed.wait_while(self.jobs(), idle).unwrap_or_else(PoisonError::into_inner);
+        let awaited = jobs.awaited.pop_front();
+        if awaited.is_some() {
+            return awaited;
+        }
+        if !jobs.is_closed {
+            let (bytes, job) = jobs.patient.pop_front()?;
+            jobs.patient_bytes = jobs.patient_bytes.saturating_sub(bytes);
+            return Some(job);
+        }
+        let given_up = std::mem::take(&mut jobs.patient);
+        drop(jobs);
+        drop(given_up);
+        None
+    }
+}
+
+/// A handle to the thread; dropping it gives up the asynchronous work that waits, and waits until the thread has ended.
 pub struct ShaderCompiler {
+    queue: Arc<Queue>,
     /// `None` only while it is dropped.
-    jobs: Option<mpsc::SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for ShaderCompiler {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.queue.close();
         super::join(self.thread.take());
     }
 }
 
 impl ShaderCompiler {
     pub(super) fn start() -> Result<Self, GpuError> {
-        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE_LENGTH);
+        let queue = Arc::new(Queue::default());
+        let theirs = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                for job in queue {
+                while let Some(job) = theirs.next() {
                     // A panic inside of naga is one shader's failure: whoever waits for the job sees its sender dropped.
                     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
                 }
             })
             .map_err(|source| GpuError::Thread { name: THREAD_NAME, source })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread) })
     }
 
-    /// Does `work` on the thread, after all that was asked before, and waits for it.
+    /// Does `work` on the thread and waits for it: for what is being done now, but not for all that was asked by
+    /// [`start_work`](Self::start_work), of which a scene decides how much it is.
     pub fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, CompileError> {
         let (done, result) = mpsc::sync_channel(1);
-        self.give(Box::new(move || {
+        let job = Box::new(move || {
             // The caller waits below.
             let _ = done.send(work());
-        }));
+        });
+        self.queue.add_awaited(job);
         result.recv().map_err(|mpsc::RecvError| CompileError)
     }
 
-    /// Does `work` on the thread, and lets the caller wait when and as it likes.
+    /// Does `work`, which holds so many `bytes`, on the thread, and lets the caller wait when and as it likes: it returns at once,
+    /// however much waits already.
     pub fn start_work<R: Send + 'static>(
         &self,
+        bytes: usize,
         work: impl FnOnce() -> R + Send + 'static,
-    ) -> oneshot::Receiver<R> {
+    ) -> Result<oneshot::Receiver<R>, QueueFull> {
         let (done, result) = oneshot::channel();
-        self.give(Box::new(move || {
+        let job = Box::new(move || {
             // Nobody waits any longer: then nobody misses the result.
             let _ = done.send(work());
-        }));
-        result
-    }
-
-    fn give(&self, job: Job) {
-        // A thread that is gone drops the job, and with it the sender that its caller waits for.
-        if let Some(jobs) = &self.jobs {
-            let _ = jobs.send(job);
-        }
+        });
+        self.queue.add_patient(bytes, job)?;
+        Ok(result)
     }
 }
 
@@ -266,5 +342,81 @@ mod tests {
         let compiler = ShaderCompiler::start().unwrap();
         assert_eq!(compiler.run(|| -> u32 { panic!("a test's panic") }), Err(CompileError));
         assert_eq!(compiler.run(|| 7), Ok(7));
+    }
+
+    /// Holds the thread until it is told to go on.
+    fn held(compiler: &ShaderCompiler) -> mpsc::Sender<()> {
+        let (go_on, waits) = mpsc::channel::<()>();
+        let (began, has_begun) = mpsc::channel();
+        let _held = compiler
+            .start_work(0, move || {
+                began.send(()).unwrap();
+                let _ = waits.recv();
+            })
+            .unwrap();
+        has_begun.recv().unwrap();
+        go_on
+    }
+
+    #[tokio::test]
+    async fn asking_for_work_returns_at_once_however_much_waits() {
+        let compiler = ShaderCompiler::start().unwrap();
+        let go_on = held(&compiler);
+        // If one of these waited for room, it would wait for ever.
+        let works: Vec<_> =
+            (0..10_000).map(|number| compiler.start_work(0, move || number).unwrap()).collect();
+        drop(go_on);
+        for (number, work) in works.into_iter().enumerate() {
+            assert_eq!(work.await, Ok(number));
+        }
+    }
+
+    #[test]
+    fn work_that_a_thread_stands_still_for_goes_before_work_that_may_wait() {
+        let compiler = ShaderCompiler::start().unwrap();
+        let go_on = held(&compiler);
+        let (tell, told) = mpsc::channel();
+        for _ in 0..10 {
+            let tell = tell.clone();
+            drop(compiler.start_work(0, move || tell.send("may wait")).unwrap());
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| compiler.run(move || tell.send("stands still").unwrap()).unwrap());
+            while compiler.queue.jobs().awaited.is_empty() {
+                std::thread::yield_now();
+            }
+            drop(go_on);
+        });
+        assert_eq!(told.recv(), Ok("stands still"));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_there_is_room_again_when_it_is_done() {
+        let compiler = ShaderCompiler::start().unwrap();
+        let go_on = held(&compiler);
+        let half = MAX_WAITING_BYTES / 2;
+        let first = compiler.start_work(half, || 1).unwrap();
+        assert_eq!(compiler.start_work(half, || 2).err(), Some(QueueFull), "the overhead counts, too");
+        assert_eq!(compiler.start_work(usize::MAX, || 2).err(), Some(QueueFull));
+        drop(go_on);
+        assert_eq!(first.await, Ok(1));
+        assert_eq!(compiler.start_work(half, || 3).unwrap().await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_compiler_that_is_dropped_gives_up_what_waits() {
+        let compiler = ShaderCompiler::start().unwrap();
+        let go_on = held(&compiler);
+        let works: Vec<_> = (0..100).map(|number| compiler.start_work(0, move || number).unwrap()).collect();
+        let queue = Arc::clone(&compiler.queue);
+        let drops = std::thread::spawn(move || drop(compiler));
+        while !queue.jobs().is_closed {
+            std::thread::yield_now();
+        }
+        drop(go_on);
+        drops.join().unwrap();
+        for work in works {
+            assert!(work.await.is_err());
+        }
     }
 }

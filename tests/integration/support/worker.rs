@@ -193,13 +193,10 @@ impl Worker {
     }
 }
 
-/// The scene ended by a limit of the runtime, which the end names.
+/// The scene ended by a limit, which the end names.
 #[track_caller]
 pub fn assert_over_limit(end: &EndReason, limit: &str) {
-    let EndReason::Scene(SceneFault::Limit(why) | SceneFault::Trap(why) | SceneFault::Unrunnable(why)) = end
-    else {
-        panic!("{end:?}");
-    };
+    let EndReason::Scene(SceneFault::Limit(why)) = end else { panic!("{end:?}") };
     assert!(why.contains(limit), "{why}");
 }
 

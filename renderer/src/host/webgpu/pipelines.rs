@@ -13,8 +13,8 @@ use super::quota::{Claim, Kind};
 use super::records::ConstantRecord;
 use super::shaders::{ShaderModule, invalid_module};
 use super::{WebGpuCtxView, convert, labels};
-use crate::gpu::{CompileError, workgroup_bytes};
-use crate::host::OverQuota;
+use crate::gpu::{CompileError, MAX_WAITING_BYTES, QueueFull, workgroup_bytes};
+use crate::host::{OverLimit, OverQuota};
 
 /// A pipeline of either kind.
 pub struct Pipeline<P> {
@@ -35,6 +35,9 @@ trait Description: Send + 'static {
     type Pipeline: Send + 'static;
 
     fn label(&self) -> &str;
+
+    /// The memory that it has, besides objects that are counted.
+    fn bytes(&self) -> usize;
 
     /// Why the pipeline cannot be made, if wgpu would not say it.
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
@@ -68,9 +71,20 @@ impl Stage {
         }
     }
 
+    fn bytes(&self) -> usize {
+        let constants = self.constants.iter().map(|(name, _)| name.capacity()).sum::<usize>();
+        let entry_point = self.entry_point.as_ref().map_or(0, String::capacity);
+        list_bytes(&self.constants).saturating_add(constants).saturating_add(entry_point)
+    }
+
     fn constants(&self) -> Vec<(&str, f64)> {
         self.constants.iter().map(|(name, value)| (name.as_str(), *value)).collect()
     }
+}
+
+/// The memory of a list's own.
+fn list_bytes<T>(list: &Vec<T>) -> usize {
+    list.capacity().saturating_mul(size_of::<T>())
 }
 
 fn options<'a>(constants: &'a [(&'a str, f64)]) -> wgpu::PipelineCompilationOptions<'a> {
@@ -88,6 +102,10 @@ impl Description for ComputeDescription {
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn bytes(&self) -> usize {
+        self.stage.bytes().saturating_add(self.label.capacity())
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-supported-limits-maxcomputeworkgroupstoragesize>
@@ -162,6 +180,16 @@ impl Description for RenderDescription {
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn bytes(&self) -> usize {
+        let attributes = self.buffers.iter().flatten().map(|buffer| list_bytes(&buffer.attributes)).sum();
+        let fragment = self.fragment.as_ref();
+        let targets =
+            fragment.map_or(0, |(stage, targets)| stage.bytes().saturating_add(list_bytes(targets)));
+        [self.label.capacity(), self.vertex.bytes(), list_bytes(&self.buffers), attributes, targets]
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
@@ -291,10 +319,20 @@ type Making<P> = Result<Pipeline<P>, wit::CreatePipelineError>;
 fn start<D: Description>(
     device: &Device,
     description: D,
-) -> Result<impl Future<Output = Making<D::Pipeline>> + Send + use<D>, OverQuota> {
+) -> wasmtime::Result<impl Future<Output = Making<D::Pipeline>> + Send + use<D>> {
     let plan = Plan::new(device, description.label())?;
     let theirs = device.wgpu().clone();
-    let work = device.gpu().compiler().start_work(move || compile(&theirs, &description));
+    // It is counted until it is compiled, even when the scene gives its answer up.
+    let claim = Arc::clone(&plan.claim);
+    let work = device.gpu().compiler().start_work(description.bytes(), move || {
+        let compiled = compile(&theirs, &description);
+        drop((description, claim));
+        compiled
+    });
+    let work = work.map_err(|QueueFull| OverLimit {
+        what: "bytes of asynchronous pipelines that wait for the compiler",
+        limit: MAX_WAITING_BYTES,
+    })?;
     Ok(async move {
         let compiled = work.await.map_err(|oneshot::Canceled| CompileError);
         match plan.settle::<D>(compiled) {
@@ -417,7 +455,7 @@ impl WebGpuCtxView<'_> {
         impl Future<Output = Result<ComputePipeline, wit::CreatePipelineError>> + Send + use<>,
     > {
         let description = self.compute_description(descriptor)?;
-        Ok(start(self.table.get(device)?, description)?)
+        start(self.table.get(device)?, description)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createrenderpipelineasync>
@@ -428,7 +466,7 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<impl Future<Output = Result<RenderPipeline, wit::CreatePipelineError>> + Send + use<>>
     {
         let description = self.render_description(descriptor)?;
-        Ok(start(self.table.get(device)?, description)?)
+        start(self.table.get(device)?, description)
     }
 }
 
@@ -477,6 +515,10 @@ mod tests {
             "deadly"
         }
 
+        fn bytes(&self) -> usize {
+            0
+        }
+
         fn create(&self, _device: &wgpu::Device) -> wgpu::ComputePipeline {
             panic!("a test's panic")
         }
@@ -503,5 +545,50 @@ mod tests {
             wit::CreatePipelineErrorKind::GpuPipelineError(wit::GpuPipelineErrorReason::Internal)
         ));
         assert_eq!(scene.errors(), Vec::<String>::new(), "an answer is no error of the device");
+    }
+
+    /// A pipeline that is compiled when it may be.
+    struct Slow(std::sync::mpsc::Receiver<()>);
+
+    impl Description for Slow {
+        type Pipeline = wgpu::ComputePipeline;
+
+        fn label(&self) -> &'static str {
+            "slow"
+        }
+
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn create(&self, device: &wgpu::Device) -> wgpu::ComputePipeline {
+            let _ = self.0.recv();
+            ComputeDescription::create_invalid(device, self.label())
+        }
+
+        fn create_invalid(device: &wgpu::Device, label: &str) -> wgpu::ComputePipeline {
+            ComputeDescription::create_invalid(device, label)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scene_that_asks_for_many_pipelines_at_once_gets_its_promises_at_once_up_to_its_quota() {
+        let mut scene = Scene::new().await;
+        let handle = scene.device();
+        let device = scene.view().table.get(&handle).unwrap().clone();
+        let limit = device.scene_limits().max_pipelines;
+
+        let (mut go_on, mut promises) = (Vec::new(), Vec::new());
+        for _ in 0..limit {
+            // If a call waited for the compiler, it would wait for ever.
+            let (tell, wait) = std::sync::mpsc::channel();
+            promises.push(start(&device, Slow(wait)).unwrap());
+            go_on.push(tell);
+        }
+        // What is given up still waits, and so still counts.
+        promises.clear();
+        let over = start(&device, Deadly).err().unwrap();
+        assert_eq!(over.downcast_ref::<OverQuota>().map(|over| over.setting), Some("max-pipelines"));
+        go_on.clear();
     }
 }
