@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use hostile::Random;
-use kit::bindings::wasi_gfx::surface::surface::Surface;
+use kit::surface::{Buffer, Surface, surface_frame_buffer};
 use kit::webgpu::*;
 use wit_bindgen::StreamReader;
 
@@ -115,4 +115,9 @@ pools! {
     surfaces: Surface,
     surface_events: SurfaceEvents,
     canvases: Canvas,
+    window_canvases: GpuCanvasContext,
+    error_events: GpuUncapturedErrorEvent,
+    error_event_streams: StreamReader<GpuUncapturedErrorEvent>,
+    pictures: surface_frame_buffer::Context,
+    picture_buffers: Buffer,
 }

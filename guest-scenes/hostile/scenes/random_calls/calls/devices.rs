@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use hostile::Random;
 use kit::webgpu::*;
+use kit::webgpu_objects::on_uncaptured_error_event;
 
 use super::{keep, take};
 use crate::values::Values as _;
@@ -256,6 +257,26 @@ pub fn uncaptured_errors(world: &mut World) {
         Some(Box::new(|objects: &mut crate::Objects, random: &mut Random| objects.errors.add(random, error))
             as Result)
     });
+}
+
+pub fn uncaptured_error_events(world: &mut World) {
+    let device = take!(world.devices);
+    if world.random.one_in(3) {
+        keep!(world.error_event_streams, on_uncaptured_error_event(&device));
+        return;
+    }
+    let mut stream = on_uncaptured_error_event(&device);
+    world.start(async move {
+        let event = stream.next().await?;
+        Some(Box::new(|objects: &mut crate::Objects, random: &mut Random| {
+            objects.error_events.add(random, event);
+        }) as Result)
+    });
+}
+
+pub fn read_error_event(world: &mut World) {
+    let event = take!(world.error_events);
+    keep!(world.errors, event.error());
 }
 
 pub fn read_error(world: &mut World) {

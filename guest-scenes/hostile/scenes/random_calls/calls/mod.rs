@@ -1,9 +1,11 @@
 //! The calls, a file for each part of the interface. Each takes what it needs from the pools, and does nothing when there is none of it.
 
+pub mod canvases;
 pub mod commands;
 pub mod devices;
 pub mod names;
 pub mod passes;
+pub mod pictures;
 pub mod pipelines;
 pub mod resources;
 pub mod surfaces;
@@ -52,6 +54,8 @@ pub const CALLS: &[Call] = calls![
     devices::lost,
     devices::uncaptured_errors,
     devices::read_error,
+    devices::uncaptured_error_events,
+    devices::read_error_event,
     names::read,
     names::write,
     resources::create_buffer,
@@ -127,4 +131,13 @@ pub const CALLS: &[Call] = calls![
     surfaces::configure,
     surfaces::current_texture,
     surfaces::present,
+    canvases::open,
+    canvases::configure,
+    canvases::configuration,
+    canvases::current_texture,
+    pictures::open,
+    pictures::current_buffer,
+    pictures::set,
+    pictures::get,
+    pictures::present,
 ];

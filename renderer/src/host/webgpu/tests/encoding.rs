@@ -442,7 +442,8 @@ async fn a_texture_of_a_surface_that_is_bound_can_be_used_until_it_expires() {
         scene.finish(&encoder)
     };
     type Record<'a> = &'a dyn Fn(&mut Scene) -> Resource<CommandBuffer>;
-    for record in [&in_render_pass as Record<'_>, &in_compute_pass, &in_bundle] {
+    let uses: [Record<'_>; 3] = [&in_render_pass, &in_compute_pass, &in_bundle];
+    for record in uses {
         let in_time = record(&mut scene);
         scene.submit(&[&in_time]);
     }
