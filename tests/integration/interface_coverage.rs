@@ -99,6 +99,31 @@ const REMARKS: &[(&str, &str)] = &[
         "[method]gpu-device.create-bind-group",
         "whole; a buffer or texture that was destroyed is refused here, and not by `submit`",
     ),
+    (
+        "[method]gpu-device.create-render-pipeline",
+        "not refused: a fragment shader that writes `sample_mask` with alpha to coverage, and a blend factor of source alpha for a shader \
+         without alpha",
+    ),
+    ("[method]gpu-device.create-render-pipeline-async", "as `create-render-pipeline`"),
+    (
+        "[method]gpu-render-pass-encoder.set-vertex-buffer",
+        "whole; no bytes count as one, which is enough for one vertex of a single byte",
+    ),
+    ("[method]gpu-render-bundle-encoder.set-vertex-buffer", "as that of `gpu-render-pass-encoder`"),
+    (
+        "[method]gpu-canvas-context.configure",
+        "`display-p3` is shown as if it were `srgb`; what a browser throws for is a validation error, as the interface has no result",
+    ),
+    ("[method]context.configure", "as that of `gpu-canvas-context`"),
+    (
+        "[method]gpu-canvas-context.get-current-texture",
+        "traps where the context is not configured, as the interface has no result",
+    ),
+    (
+        "[method]context.get-current-texture",
+        "traps where the context is not configured, as the interface has no result",
+    ),
+    ("[method]surface.request-set-size", "a wish that is not followed: viewers decide the size"),
 ];
 
 /// The text of docs/wasi-webgpu.md.

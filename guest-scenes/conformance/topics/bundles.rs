@@ -212,6 +212,42 @@ async fn state_is_reset(topic: &mut Topic, drawing: &Drawing) {
             pass.draw(1, None, None, None);
         })
         .await;
+    topic
+        .invalid_pass("no bundles clear what the pass had set", &descriptor, |pass| {
+            set(pass);
+            pass.execute_bundles(&[]);
+            pass.draw(1, None, None, None);
+        })
+        .await;
+    topic
+        .invalid_pass("no bundles clear the bind groups of a pass", &descriptor, |pass| {
+            set(pass);
+            pass.execute_bundles(&[]);
+            pass.set_pipeline(&drawing.pipeline);
+            pass.set_vertex_buffer(0, Some(&drawing.numbers), None, None);
+            pass.draw(1, None, None, None);
+        })
+        .await;
+    topic
+        .invalid_pass("no bundles clear the vertices of a pass", &descriptor, |pass| {
+            set(pass);
+            pass.execute_bundles(&[]);
+            pass.set_pipeline(&drawing.pipeline);
+            pass.set_bind_group(0, Some(&drawing.colors), Some(&[256]), None, None)
+                .expect("the offset is in the list");
+            pass.draw(1, None, None, None);
+        })
+        .await;
+    topic
+        .valid_pass("after no bundles all can be set again", &descriptor, |pass| {
+            for _ in 0..3 {
+                set(pass);
+                pass.execute_bundles(&[]);
+            }
+            set(pass);
+            pass.draw(1, None, None, None);
+        })
+        .await;
     let inherits = |device: &GpuDevice| {
         let encoder = device.create_render_bundle_encoder(&encoder_of(TARGET));
         encoder.draw(1, None, None, None);

@@ -165,6 +165,21 @@ async fn wrong_occlusion(topic: &mut Topic) {
     topic
         .invalid_pass("a query is begun before it is ended", &with, GpuRenderPassEncoder::end_occlusion_query)
         .await;
+    let none = set(topic, GpuQueryType::Occlusion, 0);
+    let of_none = GpuRenderPassDescriptor { occlusion_query_set: Some(&none), ..pass([attachment(&view)]) };
+    topic.valid_pass("a pass may have a set of no queries", &of_none, |_| ()).await;
+    topic
+        .invalid_pass("a set of no queries has none to begin", &of_none, |pass| {
+            pass.begin_occlusion_query(0);
+            pass.end_occlusion_query();
+        })
+        .await;
+    let right = topic.empty_buffer(GpuBufferUsage::QUERY_RESOLVE, 256);
+    topic
+        .invalid_commands("a set of no queries has none to resolve", |encoder| {
+            encoder.resolve_query_set(&none, 0, 1, &right, 0);
+        })
+        .await;
     queries.destroy();
     topic
         .invalid_submit("a set that was destroyed is not written", |encoder| {

@@ -420,6 +420,14 @@ async fn wrong_states(topic: &mut Topic) {
         })
         .await;
     topic
+        .invalid_pass("a pass has no more draws than it may have", &limited, |pass| {
+            pass.set_pipeline(&red);
+            for _ in 0..3 {
+                pass.draw(3, None, None, None);
+            }
+        })
+        .await;
+    topic
         .invalid_pass("a debug group is closed in its pass", &descriptor, |pass| {
             pass.push_debug_group("open")
         })
@@ -487,6 +495,57 @@ async fn wrong_states(topic: &mut Topic) {
             pass.set_vertex_buffer(7, None, None, None);
         })
         .await;
+    let nothing = topic.empty_buffer(GpuBufferUsage::VERTEX | GpuBufferUsage::INDEX, 0);
+    for (what, buffer, offset) in [
+        ("no bytes of a buffer may be bound", &right, 64),
+        ("no bytes within a buffer may be bound", &right, 4),
+        ("a buffer of no bytes may be bound", &nothing, 0),
+    ] {
+        let bind = |pass: &GpuRenderPassEncoder| {
+            pass.set_pipeline(&red);
+            pass.set_vertex_buffer(0, Some(buffer), Some(offset), Some(0));
+            pass.set_index_buffer(buffer, GpuIndexFormat::Uint16, Some(offset), Some(0));
+        };
+        topic
+            .valid_pass(&format!("{what}, for draws of no indices"), &descriptor, |pass| {
+                bind(pass);
+                pass.draw_indexed(0, None, None, None, None);
+            })
+            .await;
+        topic
+            .invalid_pass(&format!("{what}, and not for draws of indices"), &descriptor, |pass| {
+                bind(pass);
+                pass.draw_indexed(1, None, None, None, None);
+            })
+            .await;
+    }
+    for (what, buffer, offset) in [
+        ("no indices lie at a multiple of their size", &right, 2),
+        ("no indices lie within their buffer", &right, 68),
+        ("no indices need a buffer with INDEX", &plain, 0),
+        ("no indices of nothing need a buffer with INDEX", &topic.empty_buffer(usage, 0), 0),
+    ] {
+        topic
+            .invalid_pass(what, &descriptor, |pass| {
+                pass.set_index_buffer(buffer, GpuIndexFormat::Uint32, Some(offset), Some(0));
+            })
+            .await;
+    }
+    let vertices = vertices(topic);
+    topic
+        .valid_pass("a draw of no vertices reads no bytes", &descriptor, |pass| {
+            pass.set_pipeline(&vertices);
+            pass.set_vertex_buffer(0, Some(&right), Some(64), None);
+            pass.draw(0, None, None, None);
+        })
+        .await;
+    topic
+        .invalid_pass("a draw of a vertex reads its bytes", &descriptor, |pass| {
+            pass.set_pipeline(&vertices);
+            pass.set_vertex_buffer(0, Some(&right), Some(64), None);
+            pass.draw(1, None, None, None);
+        })
+        .await;
     let slots = topic.device().limits().max_vertex_buffers();
     topic
         .invalid_pass("there are as many slots as the device says", &descriptor, |pass| {
@@ -498,6 +557,25 @@ async fn wrong_states(topic: &mut Topic) {
             pass.set_vertex_buffer(slots, None, None, None);
         })
         .await;
+}
+
+/// A pipeline that reads vertices of two bytes.
+fn vertices(topic: &Topic) -> GpuRenderPipeline {
+    let module = topic.shader(
+        "@vertex fn vertices(@location(0) at: vec2f) -> @builtin(position) vec4f { return vec4f(at, 0, 1); }
+        @fragment fn draw() -> @location(0) vec4f { return vec4f(1); }",
+    );
+    let mut described = pipeline(&module, [TARGET]);
+    described.vertex.buffers = Some(vec![Some(GpuVertexBufferLayout {
+        array_stride: 4,
+        step_mode: None,
+        attributes: vec![GpuVertexAttribute {
+            format: GpuVertexFormat::Unorm8x2,
+            offset: 0,
+            shader_location: 0,
+        }],
+    })]);
+    topic.device().create_render_pipeline(described)
 }
 
 async fn after_the_end(topic: &mut Topic) {

@@ -38,6 +38,7 @@ enum Kept {
 /// `gpu-pipeline-layout`
 pub struct PipelineLayout {
     pub(super) wgpu: wgpu::PipelineLayout,
+    pub(super) immediate_bytes: u32,
     label: String,
     _claim: Arc<Claim>,
 }
@@ -147,13 +148,14 @@ impl WebGpuCtxView<'_> {
                 None => None,
             });
         }
+        let immediate_bytes = descriptor.immediate_size.unwrap_or(0);
         // wgpu asserts this one.
         let limit = usize::try_from(device.wgpu().limits().max_bind_groups)?;
         let wgpu = if layouts.len() <= limit {
             device.wgpu().create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&label),
                 bind_group_layouts: &layouts,
-                immediate_size: descriptor.immediate_size.unwrap_or(0),
+                immediate_size: immediate_bytes,
             })
         } else {
             let message = format!(
@@ -168,7 +170,7 @@ impl WebGpuCtxView<'_> {
                 })
             })
         };
-        Ok(self.table.push(PipelineLayout { wgpu, label, _claim: claim })?)
+        Ok(self.table.push(PipelineLayout { wgpu, immediate_bytes, label, _claim: claim })?)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-gpudevice-createbindgroup>

@@ -15,6 +15,8 @@ use super::{WebGpu, WebGpuCtxView, labels, memory};
 const MAP_OFFSET_ALIGNMENT: u64 = 8;
 /// Of what a mapped range's length is a multiple.
 const MAP_SIZE_ALIGNMENT: u64 = 4;
+/// One byte of it is bound.
+const STAND_IN_BYTES: u64 = 4;
 
 /// `gpu-buffer`
 pub struct Buffer {
@@ -27,6 +29,8 @@ pub struct Buffer {
     pub(super) claim: Option<Arc<Claim>>,
     /// The copy that wgpu keeps of a buffer that is mapped at its creation, unless it is one that can be mapped to write.
     mapped_copy: Mutex<Option<Arc<Claim>>>,
+    /// What is bound for vertices and indices in place of a buffer of no bytes.
+    stand_in: Option<wgpu::Buffer>,
 }
 
 /// wgpu panics where a mapping is misused, so its state is followed here.
@@ -62,6 +66,28 @@ impl Buffer {
         };
         let end = start.checked_add(size)?;
         (end <= self.wgpu.size()).then_some(start..end)
+    }
+
+    /// What wgpu is told to bind of this part of the buffer, for vertices or indices that lie at multiples of so many bytes.
+    ///
+    /// No bytes may be bound, which wgpu's interface cannot say; it is then told to bind one, which no index fits into, and no vertex
+    /// except of a single format of one byte.
+    pub(super) fn bound(
+        &self,
+        offset: Option<u64>,
+        size: Option<u64>,
+        alignment: u64,
+    ) -> Option<(&wgpu::Buffer, Range<u64>)> {
+        let range = self.range(offset, size)?;
+        if !range.is_empty() {
+            Some((&self.wgpu, range))
+        } else if !range.start.is_multiple_of(alignment) {
+            None
+        } else if self.wgpu.size() > 0 {
+            Some((&self.wgpu, 0..1))
+        } else {
+            self.stand_in.as_ref().map(|stand_in| (stand_in, 0..1))
+        }
     }
 
     /// What can be read and written now.
@@ -113,6 +139,9 @@ impl Buffer {
     fn destroy(&self) {
         self.unmap();
         self.wgpu.destroy();
+        if let Some(stand_in) = &self.stand_in {
+            stand_in.destroy();
+        }
         if let Some(claim) = &self.claim {
             claim.release_memory();
         }
@@ -201,7 +230,17 @@ impl WebGpuCtxView<'_> {
         let (wgpu, claim, mapped_copy) = create(&device, &label, (size, usage, mapped));
         let map =
             if mapped { MapState::Mapped { range: 0..size, writable: true } } else { MapState::Unmapped };
+        let bound = wgpu.usage() & (wgpu::BufferUsages::VERTEX | wgpu::BufferUsages::INDEX);
+        let stand_in = (size == 0 && !bound.is_empty()).then(|| {
+            device.wgpu().create_buffer(&wgpu::BufferDescriptor {
+                label: Some(&label),
+                size: STAND_IN_BYTES,
+                usage: bound,
+                mapped_at_creation: false,
+            })
+        });
         let buffer = Buffer {
+            stand_in,
             wgpu,
             device,
             usage,

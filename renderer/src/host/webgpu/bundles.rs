@@ -15,6 +15,7 @@ use super::buffers::Buffer;
 use super::commands::{Allowance, BindingCommands, DebugCommands, RenderCommands};
 use super::device::{Device, capture};
 use super::errors::{ErrorKind, GpuError};
+use super::immediates::Immediates;
 use super::pipelines::RenderPipeline;
 use super::quota::{Claim, Hold, Kind};
 use super::textures::Lives;
@@ -52,7 +53,7 @@ pub struct RenderBundle {
 
 /// What a bundle needs of the passes that execute it.
 #[derive(Clone)]
-struct Layout {
+pub(super) struct Layout {
     colors: Vec<Option<wgpu::TextureFormat>>,
     depth_stencil: Option<wgpu::RenderBundleDepthStencil>,
     sample_count: u32,
@@ -70,6 +71,7 @@ struct Recorded {
     left: Allowance,
     draws: u64,
     lives: Lives,
+    immediates: Immediates,
     /// wgpu's bundles have no groups; that they are balanced is still a rule.
     debug_groups: u32,
     /// The first error; it is reported by `finish`.
@@ -119,6 +121,27 @@ macro_rules! replay {
 }
 
 impl Layout {
+    /// What a bundle needs for a pass with these attachments, whatever it may do to depth and stencil.
+    pub(super) fn of_pass(
+        colors: Vec<Option<wgpu::TextureFormat>>,
+        depth_stencil: Option<wgpu::TextureFormat>,
+        sample_count: u32,
+    ) -> Self {
+        let depth_stencil = depth_stencil.map(|format| wgpu::RenderBundleDepthStencil {
+            format,
+            depth_read_only: true,
+            stencil_read_only: true,
+        });
+        Self { colors, depth_stencil, sample_count }
+    }
+
+    /// A bundle without commands, if there can be one.
+    pub(super) fn bundle_of_nothing(&self, device: &Device) -> Option<wgpu::RenderBundle> {
+        // An encoder that is invalid must not be finished, and an empty one that is valid has nothing to be wrong with.
+        let (encoder, error) = device.unheard(|device| self.encoder(device, ""));
+        error.is_none().then(|| encoder.finish(&wgpu::RenderBundleDescriptor::default()))
+    }
+
     fn encoder<'a>(&'a self, device: &wgpu::Device, label: &'a str) -> wgpu::RenderBundleEncoder<'a> {
         device.create_render_bundle_encoder(&wgpu::RenderBundleEncoderDescriptor {
             label: Some(label),
@@ -194,6 +217,7 @@ impl Recorded {
             left: Allowance::of(device),
             draws: 0,
             lives: Lives::default(),
+            immediates: Immediates::new(device.wgpu().limits().max_immediate_size),
             debug_groups: 0,
             error: None,
         })
@@ -309,7 +333,11 @@ impl BindingCommands for RenderBundleEncoder {
     }
 
     fn set_immediates(&self, range_offset: u32, data: &[u8]) {
-        self.record(data.len(), || Command::SetImmediates(range_offset, data.to_vec()));
+        self.edit(data.len(), |recorded| match recorded.immediates.set(range_offset, data) {
+            Ok([]) => {}
+            Ok(taken) => recorded.commands.push(Command::SetImmediates(range_offset, taken.to_vec())),
+            Err(message) => recorded.fail(message),
+        });
     }
 
     fn fail(&self, message: &'static str) {
@@ -319,16 +347,31 @@ impl BindingCommands for RenderBundleEncoder {
 
 impl RenderCommands for RenderBundleEncoder {
     fn set_pipeline(&self, pipeline: &RenderPipeline) {
-        self.record(0, || Command::SetPipeline(pipeline.wgpu.clone()));
+        self.edit(0, |recorded| {
+            recorded.commands.push(Command::SetPipeline(pipeline.wgpu.clone()));
+            if !recorded.immediates.set_pipeline(pipeline.immediate_bytes) {
+                return;
+            }
+            let mut over = None;
+            for (offset, data) in recorded.immediates.parts() {
+                match recorded.left.spend(1, data.len()) {
+                    Ok(()) => recorded.commands.push(Command::SetImmediates(offset, data.to_vec())),
+                    Err(error) => over = Some(error),
+                }
+            }
+            if let Some(over) = over {
+                recorded.fail(over.to_string());
+            }
+        });
     }
 
-    fn set_index_buffer(&self, buffer: &Buffer, format: wgpu::IndexFormat, range: Range<u64>) {
-        self.record(0, || Command::SetIndexBuffer(buffer.wgpu.clone(), range, format));
+    fn set_index_buffer(&self, buffer: &wgpu::Buffer, format: wgpu::IndexFormat, range: Range<u64>) {
+        self.record(0, || Command::SetIndexBuffer(buffer.clone(), range, format));
     }
 
-    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&Buffer, Range<u64>)>) {
+    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&wgpu::Buffer, Range<u64>)>) {
         self.record(0, || {
-            Command::SetVertexBuffer(slot, buffer.map(|(buffer, range)| (buffer.wgpu.clone(), range)))
+            Command::SetVertexBuffer(slot, buffer.map(|(buffer, range)| (buffer.clone(), range)))
         });
     }
 

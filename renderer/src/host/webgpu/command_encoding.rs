@@ -429,7 +429,12 @@ impl wit::HostGpuCommandEncoder for WebGpuCtxView<'_> {
             recording.fail(format!("queries {first_query} and {query_count} more are beyond any query set"));
             return Ok(());
         };
-        let query_set = &self.table.get(&query_set)?.wgpu;
+        let query_set = self.table.get(&query_set)?;
+        if query_set.is_empty() && end > 0 {
+            recording.fail(super::queries::NO_QUERIES);
+            return Ok(());
+        }
+        let query_set = &query_set.wgpu;
         let destination = &self.table.get(&destination)?.wgpu;
         recording.record(0, |encoder| {
             encoder.resolve_query_set(query_set, first_query..end, destination, destination_offset);

@@ -80,9 +80,9 @@ pub(super) trait BindingCommands {
 pub(super) trait RenderCommands: BindingCommands {
     fn set_pipeline(&self, pipeline: &RenderPipeline);
     /// The range has at least one byte.
-    fn set_index_buffer(&self, buffer: &Buffer, format: wgpu::IndexFormat, range: Range<u64>);
+    fn set_index_buffer(&self, buffer: &wgpu::Buffer, format: wgpu::IndexFormat, range: Range<u64>);
     /// The range has at least one byte.
-    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&Buffer, Range<u64>)>);
+    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&wgpu::Buffer, Range<u64>)>);
     fn draw(&self, vertices: Range<u32>, instances: Range<u32>);
     fn draw_indexed(&self, indices: Range<u32>, base_vertex: i32, instances: Range<u32>);
     fn draw_indirect(&self, arguments: &Buffer, offset: u64);
@@ -194,12 +194,10 @@ macro_rules! render_commands {
             use $crate::host::webgpu::commands::{BindingCommands, RANGE_OUTSIDE, RenderCommands};
             let buffer = self.table.get(&buffer)?;
             let encoder = self.table.get(&this)?;
-            match buffer.range(offset, size) {
-                Some(range) if !range.is_empty() => {
-                    RenderCommands::set_index_buffer(encoder, buffer, index_format.into(), range);
-                }
-                // wgpu cannot bind no bytes; nothing could be drawn with them either.
-                _ => encoder.fail(RANGE_OUTSIDE),
+            let format: wgpu::IndexFormat = index_format.into();
+            match buffer.bound(offset, size, u64::from(format.byte_size())) {
+                Some((buffer, range)) => RenderCommands::set_index_buffer(encoder, buffer, format, range),
+                None => encoder.fail(RANGE_OUTSIDE),
             }
             Ok(())
         }
@@ -219,11 +217,9 @@ macro_rules! render_commands {
                 return Ok(());
             };
             let buffer = self.table.get(buffer)?;
-            match buffer.range(offset, size) {
-                // wgpu cannot bind no bytes, and binding nothing serves the same draws: those that read nothing.
-                Some(range) if range.is_empty() => RenderCommands::set_vertex_buffer(encoder, slot, None),
-                Some(range) => RenderCommands::set_vertex_buffer(encoder, slot, Some((buffer, range))),
+            match buffer.bound(offset, size, wgpu::VERTEX_ALIGNMENT) {
                 None => encoder.fail(RANGE_OUTSIDE),
+                bound => RenderCommands::set_vertex_buffer(encoder, slot, bound),
             }
             Ok(())
         }
@@ -300,8 +296,7 @@ macro_rules! render_commands {
 pub(super) use {binding_commands, debug_commands, render_commands};
 
 pub(super) const DRAW_TOO_FAR: &str = "a draw reaches beyond the 2^32nd vertex, index or instance";
-pub(super) const RANGE_OUTSIDE: &str =
-    "the range that was to be bound has no bytes or is not within its buffer";
+pub(super) const RANGE_OUTSIDE: &str = "what was to be bound does not lie within its buffer, at a multiple of its unit; or has no bytes and not the usage";
 pub(super) const IMMEDIATES_OUT_OF_RANGE: &str =
     "the part of the immediate data that was to be set is not within the data";
 

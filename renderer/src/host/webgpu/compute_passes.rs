@@ -7,6 +7,7 @@ use super::buffers::Buffer;
 use super::command_encoding::CommandEncoder;
 use super::passes::Pass;
 use super::pipelines::ComputePipeline;
+use super::queries::NO_QUERIES;
 use super::{WebGpuCtxView, labels};
 
 /// `gpu-compute-pass-encoder`
@@ -25,17 +26,23 @@ impl WebGpuCtxView<'_> {
             None => (String::new(), None),
         };
         let timestamp_writes = match &writes {
-            Some(writes) => Some(wgpu::ComputePassTimestampWrites {
-                query_set: &self.table.get(&writes.query_set)?.wgpu,
-                beginning_of_pass_write_index: writes.beginning_of_pass_write_index,
-                end_of_pass_write_index: writes.end_of_pass_write_index,
-            }),
+            Some(writes) => {
+                let set = self.table.get(&writes.query_set)?;
+                if set.is_empty() {
+                    recording.fail(NO_QUERIES);
+                }
+                Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &set.wgpu,
+                    beginning_of_pass_write_index: writes.beginning_of_pass_write_index,
+                    end_of_pass_write_index: writes.end_of_pass_write_index,
+                })
+            }
             None => None,
         };
         let descriptor = wgpu::ComputePassDescriptor { label: Some(&label), timestamp_writes };
         // The encoder is locked for as long as the pass lives, which is what the lifetime would say.
         let pass = recording.begin(|encoder| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-        Ok(self.table.push(Pass::new(pass, recording, label))?)
+        Ok(self.table.push(Pass::new(pass, recording, label, ()))?)
     }
 }
 
@@ -45,8 +52,9 @@ impl wit::HostGpuComputePassEncoder for WebGpuCtxView<'_> {
         this: Resource<ComputePass>,
         pipeline: Resource<ComputePipeline>,
     ) -> wasmtime::Result<()> {
-        let pipeline = &self.table.get(&pipeline)?.wgpu;
-        self.table.get(&this)?.record(0, |pass| pass.set_pipeline(pipeline));
+        let pipeline = self.table.get(&pipeline)?;
+        let pass = self.table.get(&this)?;
+        pass.record_pipeline(pipeline.immediate_bytes, |pass| pass.set_pipeline(&pipeline.wgpu));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod compute_passes;
 mod convert;
 mod device;
 mod errors;
+mod immediates;
 mod labels;
 mod lists;
 mod memory;

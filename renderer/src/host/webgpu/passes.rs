@@ -2,21 +2,23 @@
 //!
 //! A scene calls these thousands of times a frame: they allocate nothing, take no lock unless they are wrong or use the texture of a surface, and leave all checks that wgpu makes to wgpu.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use super::bind_groups::BindGroup;
 use super::command_encoding::Recording;
 use super::commands::{Allowance, BindingCommands, DebugCommands};
+use super::device::Device;
+use super::immediates::Immediates;
 use super::textures::SurfaceTextureLife;
 
-/// A pass, of either kind.
-pub struct Pass<P> {
+/// A pass, of either kind, with what one kind has of its own.
+pub struct Pass<P, Own = ()> {
     // A cell, so that the pass and what a command names can be borrowed from the table together. It is borrowed for one recorded
     // command, which calls nobody back.
     state: RefCell<PassState<P>>,
     recording: Recording,
-    /// Draws that its descriptor still allows; a compute pass has none.
-    draws_left: Cell<u64>,
+    immediates: RefCell<Immediates>,
+    pub(super) own: Own,
     pub(super) label: String,
 }
 
@@ -33,14 +35,14 @@ pub(super) enum PassState<P> {
     Ended,
 }
 
-impl<P> Pass<P> {
-    pub(super) fn new(state: PassState<P>, recording: Recording, label: String) -> Self {
-        Self { state: RefCell::new(state), recording, draws_left: Cell::new(0), label }
+impl<P, Own> Pass<P, Own> {
+    pub(super) fn new(state: PassState<P>, recording: Recording, label: String, own: Own) -> Self {
+        let immediates = Immediates::new(recording.device().wgpu().limits().max_immediate_size);
+        Self { state: RefCell::new(state), recording, immediates: RefCell::new(immediates), own, label }
     }
 
-    /// How many draws it may have.
-    pub(super) fn allow_draws(&self, count: u64) {
-        self.draws_left.set(count);
+    pub(super) fn device(&self) -> &Device {
+        self.recording.device()
     }
 
     /// Records a command that brings so many bytes along.
@@ -63,24 +65,6 @@ impl<P> Pass<P> {
             },
             PassState::Inert | PassState::Misplaced => {}
             PassState::Ended => self.used_after_end(),
-        }
-    }
-
-    /// Draws are about to be recorded.
-    /// <https://www.w3.org/TR/webgpu/#dom-gpurenderpassdescriptor-maxdrawcount>
-    #[inline]
-    pub(super) fn count_draws(&self, count: u64) {
-        match self.draws_left.get().checked_sub(count) {
-            Some(left) => self.draws_left.set(left),
-            None => self.too_many_draws(),
-        }
-    }
-
-    /// What is recorded next says by itself if the pass has ended.
-    #[cold]
-    fn too_many_draws(&self) {
-        if let PassState::Recording { .. } = &*self.state.borrow() {
-            self.recording.fail("a render pass has more draws than its descriptor's maximum");
         }
     }
 
@@ -127,7 +111,7 @@ impl<P> Pass<P> {
 }
 
 /// The methods that wgpu's passes have under the same names, without a trait in common.
-pub(super) trait WgpuPass {
+pub trait WgpuPass {
     fn push_debug_group(&mut self, label: &str);
     fn pop_debug_group(&mut self);
     fn insert_debug_marker(&mut self, label: &str);
@@ -164,7 +148,7 @@ macro_rules! wgpu_pass {
 wgpu_pass!(wgpu::RenderPass<'static>);
 wgpu_pass!(wgpu::ComputePass<'static>);
 
-impl<P: WgpuPass> DebugCommands for Pass<P> {
+impl<P: WgpuPass, Own> DebugCommands for Pass<P, Own> {
     fn push_debug_group(&self, label: &str) {
         self.record(label.len(), |pass| pass.push_debug_group(label));
     }
@@ -178,7 +162,25 @@ impl<P: WgpuPass> DebugCommands for Pass<P> {
     }
 }
 
-impl<P: WgpuPass> BindingCommands for Pass<P> {
+impl<P: WgpuPass, Own> Pass<P, Own> {
+    /// Records the pipeline, which takes so many bytes of immediate data, and gives it what of them is set.
+    #[inline]
+    pub(super) fn record_pipeline(&self, immediate_bytes: u32, set_pipeline: impl FnOnce(&mut P)) {
+        self.record(0, set_pipeline);
+        if self.immediates.borrow_mut().set_pipeline(immediate_bytes) {
+            for (offset, data) in self.immediates.borrow().parts() {
+                self.record(data.len(), |pass| pass.set_immediates(offset, data));
+            }
+        }
+    }
+
+    /// Bundles are executed, which leave no immediate data.
+    pub(super) fn reset_immediates(&self) {
+        self.immediates.borrow_mut().reset();
+    }
+}
+
+impl<P: WgpuPass, Own> BindingCommands for Pass<P, Own> {
     #[inline]
     fn set_bind_group(&self, index: u32, group: Option<&BindGroup>, offsets: &[u32]) {
         self.record(size_of_val(offsets), |pass| {
@@ -190,7 +192,11 @@ impl<P: WgpuPass> BindingCommands for Pass<P> {
     }
 
     fn set_immediates(&self, range_offset: u32, data: &[u8]) {
-        self.record(data.len(), |pass| pass.set_immediates(range_offset, data));
+        match self.immediates.borrow_mut().set(range_offset, data) {
+            Ok([]) => self.record(0, |_| {}),
+            Ok(taken) => self.record(taken.len(), |pass| pass.set_immediates(range_offset, taken)),
+            Err(message) => self.refuse(message),
+        }
     }
 
     fn fail(&self, message: &'static str) {

@@ -19,6 +19,8 @@ use crate::host::{OverLimit, OverQuota};
 /// A pipeline of either kind.
 pub struct Pipeline<P> {
     pub(super) wgpu: P,
+    /// What its layout has of immediate data.
+    pub(super) immediate_bytes: u32,
     label: String,
     device: Device,
     _claim: Arc<Claim>,
@@ -39,6 +41,9 @@ trait Description: Send + 'static {
     /// The memory that it has, besides objects that are counted.
     fn bytes(&self) -> usize;
 
+    /// What the pipeline's layout has of immediate data, in bytes.
+    fn immediate_bytes(&self) -> u32;
+
     /// Why the pipeline cannot be made, if wgpu would not say it.
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
         None
@@ -56,6 +61,8 @@ struct Stage {
     module: wgpu::ShaderModule,
     /// The source of a compute shader that may take workgroup memory.
     workgroup_source: Option<Arc<str>>,
+    /// What the shader takes of immediate data.
+    immediate_bytes: u32,
     entry_point: Option<String>,
     constants: Vec<(String, f64)>,
 }
@@ -66,6 +73,7 @@ impl Stage {
         Self {
             module: invalid_module(device, ""),
             workgroup_source: None,
+            immediate_bytes: 0,
             entry_point: None,
             constants: Vec::new(),
         }
@@ -91,9 +99,15 @@ fn options<'a>(constants: &'a [(&'a str, f64)]) -> wgpu::PipelineCompilationOpti
     wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory: true }
 }
 
+/// A layout that is given, and what it has of immediate data.
+struct Layout {
+    wgpu: wgpu::PipelineLayout,
+    immediate_bytes: u32,
+}
+
 struct ComputeDescription {
     label: String,
-    layout: Option<wgpu::PipelineLayout>,
+    layout: Option<Layout>,
     stage: Stage,
 }
 
@@ -106,6 +120,10 @@ impl Description for ComputeDescription {
 
     fn bytes(&self) -> usize {
         self.stage.bytes().saturating_add(self.label.capacity())
+    }
+
+    fn immediate_bytes(&self) -> u32 {
+        self.layout.as_ref().map_or(self.stage.immediate_bytes, |layout| layout.immediate_bytes)
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-supported-limits-maxcomputeworkgroupstoragesize>
@@ -124,7 +142,7 @@ impl Description for ComputeDescription {
     fn create(&self, device: &wgpu::Device) -> wgpu::ComputePipeline {
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&self.label),
-            layout: self.layout.as_ref(),
+            layout: self.layout.as_ref().map(|layout| &layout.wgpu),
             module: &self.stage.module,
             entry_point: self.stage.entry_point.as_deref(),
             compilation_options: options(&self.stage.constants()),
@@ -145,7 +163,7 @@ struct VertexBuffer {
 
 struct RenderDescription {
     label: String,
-    layout: Option<wgpu::PipelineLayout>,
+    layout: Option<Layout>,
     vertex: Stage,
     buffers: Vec<Option<VertexBuffer>>,
     primitive: wgpu::PrimitiveState,
@@ -192,6 +210,12 @@ impl Description for RenderDescription {
             .fold(0, usize::saturating_add)
     }
 
+    fn immediate_bytes(&self) -> u32 {
+        let fragment = self.fragment.as_ref().map_or(0, |(stage, _)| stage.immediate_bytes);
+        let auto = self.vertex.immediate_bytes.max(fragment);
+        self.layout.as_ref().map_or(auto, |layout| layout.immediate_bytes)
+    }
+
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
         let targets = self.fragment.as_ref().map(|(_, targets)| targets.as_slice());
         let message = multisample_refusal(self.multisample, targets)?;
@@ -214,7 +238,7 @@ impl Description for RenderDescription {
         let fragment = self.fragment.as_ref().map(|(stage, targets)| (stage, targets, stage.constants()));
         device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
             label: Some(&self.label),
-            layout: self.layout.as_ref(),
+            layout: self.layout.as_ref().map(|layout| &layout.wgpu),
             vertex: wgpu::VertexState {
                 module: &self.vertex.module,
                 entry_point: self.vertex.entry_point.as_deref(),
@@ -275,15 +299,21 @@ fn pipeline_error(error: GpuError) -> wit::CreatePipelineError {
 /// What becomes a pipeline when it is made.
 struct Plan {
     device: Device,
+    immediate_bytes: u32,
     label: String,
     claim: Arc<Claim>,
 }
 
 impl Plan {
     /// Counts the pipeline before it is made.
-    fn new(device: &Device, label: &str) -> Result<Self, OverQuota> {
+    fn new(device: &Device, description: &impl Description) -> Result<Self, OverQuota> {
         let claim = device.claim(Kind::Pipeline)?;
-        Ok(Self { device: device.clone(), label: label.to_owned(), claim })
+        Ok(Self {
+            device: device.clone(),
+            immediate_bytes: description.immediate_bytes(),
+            label: description.label().to_owned(),
+            claim,
+        })
     }
 
     /// The pipeline, which may be invalid, and why it is.
@@ -291,18 +321,18 @@ impl Plan {
         self,
         compiled: Result<(D::Pipeline, Option<GpuError>), CompileError>,
     ) -> (Pipeline<D::Pipeline>, Option<GpuError>) {
-        let Self { device, label, claim } = self;
+        let Self { device, immediate_bytes, label, claim } = self;
         let (wgpu, error) = compiled.unwrap_or_else(|failure| {
             let error = GpuError::new(ErrorKind::Internal, format!("{failure} at the pipeline {label:?}"));
             (device.unheard(|device| D::create_invalid(device, &label)).0, Some(error))
         });
-        (Pipeline { wgpu, label, device, _claim: claim }, error)
+        (Pipeline { wgpu, immediate_bytes, label, device, _claim: claim }, error)
     }
 }
 
 /// Makes a pipeline while the store waits; its error is one of the device.
 fn make<D: Description>(device: &Device, description: D) -> Result<Pipeline<D::Pipeline>, OverQuota> {
-    let plan = Plan::new(device, description.label())?;
+    let plan = Plan::new(device, &description)?;
     let theirs = device.wgpu().clone();
     let compiled = device.gpu().compiler().run(move || compile(&theirs, &description));
     let (pipeline, error) = plan.settle::<D>(compiled);
@@ -320,7 +350,7 @@ fn start<D: Description>(
     device: &Device,
     description: D,
 ) -> wasmtime::Result<impl Future<Output = Making<D::Pipeline>> + Send + use<D>> {
-    let plan = Plan::new(device, description.label())?;
+    let plan = Plan::new(device, &description)?;
     let theirs = device.wgpu().clone();
     // It is counted until it is compiled, even when the scene gives its answer up.
     let claim = Arc::clone(&plan.claim);
@@ -352,18 +382,22 @@ impl WebGpuCtxView<'_> {
         constants: Option<Resource<ConstantRecord>>,
     ) -> wasmtime::Result<Stage> {
         let module = self.table.get(module)?;
+        let immediate_bytes = module.immediate_bytes;
         let (module, workgroup_source) = (module.wgpu.clone(), module.workgroup_source.clone());
         let constants = match constants {
             Some(record) => self.table.delete(record)?.into_iter().collect(),
             None => Vec::new(),
         };
         let entry_point = entry_point.map(labels::entry_point);
-        Ok(Stage { module, workgroup_source, entry_point, constants })
+        Ok(Stage { module, workgroup_source, immediate_bytes, entry_point, constants })
     }
 
-    fn layout(&self, layout: &wit::GpuLayoutMode) -> wasmtime::Result<Option<wgpu::PipelineLayout>> {
+    fn layout(&self, layout: &wit::GpuLayoutMode) -> wasmtime::Result<Option<Layout>> {
         Ok(match layout {
-            wit::GpuLayoutMode::Specific(layout) => Some(self.table.get(layout)?.wgpu.clone()),
+            wit::GpuLayoutMode::Specific(layout) => {
+                let layout = self.table.get(layout)?;
+                Some(Layout { wgpu: layout.wgpu.clone(), immediate_bytes: layout.immediate_bytes })
+            }
             wit::GpuLayoutMode::Auto => None,
         })
     }
@@ -519,6 +553,10 @@ mod tests {
             0
         }
 
+        fn immediate_bytes(&self) -> u32 {
+            0
+        }
+
         fn create(&self, _device: &wgpu::Device) -> wgpu::ComputePipeline {
             panic!("a test's panic")
         }
@@ -555,6 +593,10 @@ mod tests {
 
         fn label(&self) -> &'static str {
             "slow"
+        }
+
+        fn immediate_bytes(&self) -> u32 {
+            0
         }
 
         fn bytes(&self) -> usize {

@@ -20,7 +20,15 @@ pub struct QuerySet {
     claim: Option<Arc<Claim>>,
 }
 
+/// What is wrong with writing a query of an empty set, which wgpu would do: see [`WebGpuCtxView::make_query_set`].
+pub(super) const NO_QUERIES: &str = "the query set has no queries";
+
 impl QuerySet {
+    /// Whether it has no queries.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// <https://www.w3.org/TR/webgpu/#dom-gpuqueryset-destroy>
     fn destroy(&self) {
         self.wgpu.destroy();

@@ -1,16 +1,18 @@
 //! Render passes (<https://www.w3.org/TR/webgpu/#render-passes>): what only they record.
 
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 
 use wasmtime::component::Resource;
 
 use super::bindings::wasi::webgpu::webgpu as wit;
 use super::buffers::Buffer;
-use super::bundles::RenderBundle;
+use super::bundles::{Layout, RenderBundle};
 use super::command_encoding::CommandEncoder;
-use super::commands::RenderCommands;
+use super::commands::{PASS_COMMANDS, RenderCommands};
 use super::passes::Pass;
 use super::pipelines::RenderPipeline;
+use super::queries::{NO_QUERIES, QuerySet};
 use super::{WebGpuCtxView, convert, labels};
 
 /// Draws of a pass whose descriptor says nothing of them.
@@ -18,9 +20,41 @@ use super::{WebGpuCtxView, convert, labels};
 const DEFAULT_MAX_DRAW_COUNT: u64 = 50_000_000;
 
 /// `gpu-render-pass-encoder`
-pub type RenderPass = Pass<wgpu::RenderPass<'static>>;
+pub type RenderPass = Pass<wgpu::RenderPass<'static>, RenderState>;
+
+/// What a render pass has that a compute pass has not.
+pub struct RenderState {
+    /// Draws that its descriptor still allows.
+    draws_left: Cell<u64>,
+    /// Its occlusion query set has no queries, where wgpu's has one.
+    has_no_queries: bool,
+    /// What its attachments are.
+    layout: Layout,
+    /// A bundle of no commands. wgpu resets a pass only after a bundle.
+    nothing: OnceCell<Option<wgpu::RenderBundle>>,
+}
 
 impl RenderPass {
+    /// Draws are about to be recorded.
+    /// <https://www.w3.org/TR/webgpu/#dom-gpurenderpassdescriptor-maxdrawcount>
+    #[inline]
+    fn count_draws(&self, count: u64) {
+        match self.own.draws_left.get().checked_sub(count) {
+            Some(left) => self.own.draws_left.set(left),
+            None => self.refuse("a render pass has more draws than its descriptor's maximum"),
+        }
+    }
+
+    /// Forgets the pipeline, the bind groups and the buffers that are set.
+    /// <https://www.w3.org/TR/webgpu/#abstract-opdef-reset-the-render-pass-binding-state>
+    fn reset(&self) {
+        let make = || self.own.layout.bundle_of_nothing(self.device());
+        match self.own.nothing.get_or_init(make) {
+            Some(nothing) => self.record_many(PASS_COMMANDS, 0, |pass| pass.execute_bundles([nothing])),
+            None => self.refuse("bundles were executed in a pass whose attachments are wrong"),
+        }
+    }
+
     /// Records a draw.
     #[inline]
     fn record_draw(&self, draw: impl FnOnce(&mut wgpu::RenderPass<'static>)) {
@@ -31,16 +65,16 @@ impl RenderPass {
 
 impl RenderCommands for RenderPass {
     fn set_pipeline(&self, pipeline: &RenderPipeline) {
-        self.record(0, |pass| pass.set_pipeline(&pipeline.wgpu));
+        self.record_pipeline(pipeline.immediate_bytes, |pass| pass.set_pipeline(&pipeline.wgpu));
     }
 
-    fn set_index_buffer(&self, buffer: &Buffer, format: wgpu::IndexFormat, range: Range<u64>) {
-        self.record(0, |pass| pass.set_index_buffer(buffer.wgpu.slice(range), format));
+    fn set_index_buffer(&self, buffer: &wgpu::Buffer, format: wgpu::IndexFormat, range: Range<u64>) {
+        self.record(0, |pass| pass.set_index_buffer(buffer.slice(range), format));
     }
 
-    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&Buffer, Range<u64>)>) {
+    fn set_vertex_buffer(&self, slot: u32, buffer: Option<(&wgpu::Buffer, Range<u64>)>) {
         self.record(0, |pass| {
-            pass.set_vertex_buffer(slot, buffer.map(|(buffer, range)| buffer.wgpu.slice(range)));
+            pass.set_vertex_buffer(slot, buffer.map(|(buffer, range)| buffer.slice(range)));
         });
     }
 
@@ -135,12 +169,17 @@ impl WebGpuCtxView<'_> {
         let mut lives = Vec::new();
         let mut wrong = None;
         let mut colors = Vec::with_capacity(descriptor.color_attachments.len());
+        let mut formats = Vec::with_capacity(descriptor.color_attachments.len());
+        let mut sample_count = 1;
         for attachment in &descriptor.color_attachments {
             let Some(attachment) = attachment else {
                 colors.push(None);
+                formats.push(None);
                 continue;
             };
             let view = self.table.get(&attachment.view)?;
+            formats.push(Some(view.format));
+            sample_count = view.wgpu.texture().sample_count();
             lives.extend(&view.life);
             if !attachment.clear_value.is_none_or(convert::is_finite) {
                 wrong = Some("a clear value is infinite or not a number".to_owned());
@@ -168,9 +207,12 @@ impl WebGpuCtxView<'_> {
                 },
             }));
         }
+        let mut depth_stencil_format = None;
         let depth_stencil_attachment = match &descriptor.depth_stencil_attachment {
             Some(attachment) => {
                 let view = self.table.get(&attachment.view)?;
+                depth_stencil_format = Some(view.format);
+                sample_count = view.wgpu.texture().sample_count();
                 let (depth_ops, stencil_ops) = depth_stencil_operations(view.format, attachment)
                     .unwrap_or_else(|message| {
                         wrong = Some(message);
@@ -181,30 +223,40 @@ impl WebGpuCtxView<'_> {
             None => None,
         };
         let timestamp_writes = match &descriptor.timestamp_writes {
-            Some(writes) => Some(wgpu::RenderPassTimestampWrites {
-                query_set: &self.table.get(&writes.query_set)?.wgpu,
-                beginning_of_pass_write_index: writes.beginning_of_pass_write_index,
-                end_of_pass_write_index: writes.end_of_pass_write_index,
-            }),
+            Some(writes) => {
+                let set = self.table.get(&writes.query_set)?;
+                if set.is_empty() {
+                    wrong = Some(NO_QUERIES.to_owned());
+                }
+                Some(wgpu::RenderPassTimestampWrites {
+                    query_set: &set.wgpu,
+                    beginning_of_pass_write_index: writes.beginning_of_pass_write_index,
+                    end_of_pass_write_index: writes.end_of_pass_write_index,
+                })
+            }
             None => None,
         };
         let occlusion_query_set = match &descriptor.occlusion_query_set {
-            Some(set) => Some(&self.table.get(set)?.wgpu),
+            Some(set) => Some(self.table.get(set)?),
             None => None,
         };
-        let max_draw_count = descriptor.max_draw_count.unwrap_or(DEFAULT_MAX_DRAW_COUNT);
+        let own = RenderState {
+            draws_left: Cell::new(descriptor.max_draw_count.unwrap_or(DEFAULT_MAX_DRAW_COUNT)),
+            has_no_queries: occlusion_query_set.is_some_and(QuerySet::is_empty),
+            layout: Layout::of_pass(formats, depth_stencil_format, sample_count),
+            nothing: OnceCell::new(),
+        };
         let descriptor = wgpu::RenderPassDescriptor {
             label: Some(&label),
             color_attachments: &colors,
             depth_stencil_attachment,
             timestamp_writes,
-            occlusion_query_set,
+            occlusion_query_set: occlusion_query_set.map(|set| &set.wgpu),
             multiview_mask: None,
         };
         // The encoder is locked for as long as the pass lives, which is what the lifetime would say.
         let pass = recording.begin(|encoder| encoder.begin_render_pass(&descriptor).forget_lifetime());
-        let pass = Pass::new(pass, recording, label);
-        pass.allow_draws(max_draw_count);
+        let pass = Pass::new(pass, recording, label, own);
         pass.uses(lives);
         if let Some(message) = wrong {
             pass.refuse(message);
@@ -270,7 +322,12 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         this: Resource<RenderPass>,
         query_index: u32,
     ) -> wasmtime::Result<()> {
-        self.table.get(&this)?.record(0, |pass| pass.begin_occlusion_query(query_index));
+        let pass = self.table.get(&this)?;
+        if pass.own.has_no_queries {
+            pass.refuse(NO_QUERIES);
+        } else {
+            pass.record(0, |pass| pass.begin_occlusion_query(query_index));
+        }
         Ok(())
     }
 
@@ -285,6 +342,11 @@ impl wit::HostGpuRenderPassEncoder for WebGpuCtxView<'_> {
         bundles: Vec<Resource<RenderBundle>>,
     ) -> wasmtime::Result<()> {
         let pass = self.table.get(&this)?;
+        pass.reset_immediates();
+        if bundles.is_empty() {
+            pass.reset();
+            return Ok(());
+        }
         let mut executed = Vec::with_capacity(bundles.len());
         let (mut commands, mut draws) = (1_u32, 0_u64);
         for bundle in &bundles {

@@ -19,6 +19,8 @@ pub struct ShaderModule {
     pub(super) wgpu: wgpu::ShaderModule,
     /// The source, if it may take workgroup memory.
     pub(super) workgroup_source: Option<Arc<str>>,
+    /// What it takes of immediate data.
+    pub(super) immediate_bytes: u32,
     messages: Vec<CompilationMessage>,
     label: String,
     _claim: Arc<Claim>,
@@ -110,18 +112,33 @@ fn line_of(before: &str) -> (u64, usize) {
 /// No WGSL, so that the module made of it is invalid.
 const NO_SHADER: &str = "no shader";
 
+/// The bytes of immediate data that a valid shader takes, which wgpu finds too, and does not tell.
+/// <https://www.w3.org/TR/webgpu/#abstract-opdef-default-pipeline-layout>
+fn immediate_bytes(source: &str) -> u32 {
+    // The address space is named by this word alone.
+    if !source.contains("immediate") {
+        return 0;
+    }
+    wgpu::naga::front::wgsl::parse_str(source)
+        .map_or(0, |module| wgpu::naga::valid::ImmediateSlots::size_for_module(&module))
+}
+
 fn compile(
     device: &wgpu::Device,
     label: &str,
     source: &str,
-) -> (wgpu::ShaderModule, Vec<CompilationMessage>) {
+) -> (wgpu::ShaderModule, Vec<CompilationMessage>, u32) {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some(label),
         source: wgpu::ShaderSource::Wgsl(source.into()),
     });
     // Known since it was compiled, so the future is ready.
     let messages = module.get_compilation_info().now_or_never().map_or_else(Vec::new, |info| info.messages);
-    (module, messages.into_iter().map(|message| CompilationMessage::new(message, source)).collect())
+    let messages: Vec<_> =
+        messages.into_iter().map(|message| CompilationMessage::new(message, source)).collect();
+    let is_valid = !messages.iter().any(|message| message.kind == wit::GpuCompilationMessageType::Error);
+    let immediate_bytes = if is_valid { immediate_bytes(source) } else { 0 };
+    (module, messages, immediate_bytes)
 }
 
 /// A module that is invalid, without an error that tells so.
@@ -143,10 +160,10 @@ impl WebGpuCtxView<'_> {
         let refuse = |kind: ErrorKind, message: String| {
             let wgpu = invalid_module(device.wgpu(), &label);
             device.report(kind, message.clone());
-            (wgpu, vec![CompilationMessage::error(message)])
+            (wgpu, vec![CompilationMessage::error(message)], 0)
         };
         let mut workgroup_source = None;
-        let (wgpu, messages) =
+        let (wgpu, messages, immediate_bytes) =
             if let Err(message) = check_source(&descriptor.code, device.scene_limits().max_shader_bytes) {
                 refuse(ErrorKind::Validation, message)
             } else {
@@ -158,7 +175,8 @@ impl WebGpuCtxView<'_> {
                     refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
                 })
             };
-        Ok(self.table.push(ShaderModule { wgpu, workgroup_source, messages, label, _claim: claim })?)
+        let module = ShaderModule { wgpu, workgroup_source, immediate_bytes, messages, label, _claim: claim };
+        Ok(self.table.push(module)?)
     }
 }
 
