@@ -7,7 +7,7 @@
 //!    textures;
 //! 2. then while anything recorded exists that may speak of it. Commands note nothing of what they use, because a scene records
 //!    thousands of them a frame. Instead everything that was made before an encoder finished, and given up after it began, waits for the
-//!    end of what it recorded: its [`Hold`];
+//!    end of what it recorded: its [`Hold`]. A bundle hands it on to those that may execute it;
 //! 3. then until the GPU has done the work that was submitted before: its [`Timeline`].
 //!
 //! `destroy` needs no 1 and 2 for the memory: wgpu frees it after 3.
@@ -98,8 +98,9 @@ struct State {
     leaving: BTreeMap<u64, Leaving>,
 }
 
-#[derive(Default)]
 struct Recorded {
+    /// A pass may execute it later, and another bundle may not.
+    is_bundle: bool,
     /// Nothing that was made later can be in it.
     finished: Option<u64>,
     kept: Vec<Remains>,
@@ -116,6 +117,10 @@ struct Leaving {
 struct Remains {
     timeline: u64,
     made: u64,
+    /// What began to record later cannot speak of it.
+    given_up: u64,
+    /// The end of the last bundle that may have had it; an encoder that began later cannot execute one.
+    bundled_until: u64,
     kind: Option<Kind>,
     bytes: u64,
 }
@@ -162,12 +167,24 @@ impl State {
     }
 
     /// Nothing of the scene's has it any more. Of all that may have recorded it, the youngest keeps it, which is most likely the last.
+    /// Bundles go first: as long as there is one, an encoder may still come to have it.
     fn retire(&mut self, remains: Remains) {
-        let may_use = |recorded: &&mut Recorded| recorded.finished.is_none_or(|end| end > remains.made);
-        match self.recorded.values_mut().rev().find(may_use) {
+        let keeper = self
+            .youngest(true, &remains, remains.given_up)
+            .or_else(|| self.youngest(false, &remains, remains.given_up.max(remains.bundled_until)));
+        match keeper.and_then(|begun| self.recorded.get_mut(&begun)) {
             Some(recorded) => recorded.kept.push(remains),
             None => self.leave(remains),
         }
+    }
+
+    /// The youngest bundle, or encoder, that began until then and was not finished before the object was made.
+    fn youngest(&self, is_bundle: bool, remains: &Remains, until: u64) -> Option<u64> {
+        let mut begun = self.recorded.range(..=until).rev();
+        let youngest = begun.find(|(_, recorded)| {
+            recorded.is_bundle == is_bundle && recorded.finished.is_none_or(|end| end > remains.made)
+        });
+        youngest.map(|(begun, _)| *begun)
     }
 
     /// Only the GPU may have it.
@@ -331,12 +348,13 @@ impl Timeline {
         Arc::new(Claim { timeline: Arc::clone(self), made, kind, bytes: AtomicU64::new(bytes) })
     }
 
-    /// For something that will hold recorded commands.
+    /// For something that will hold recorded commands: an encoder, which is of a kind, or a bundle, which is counted by its claim.
     pub(super) fn hold(&self, kind: Option<Kind>) -> Result<Hold, OverQuota> {
         let mut state = self.quota.state();
         state.add(&self.quota.limits, kind, 0)?;
         let begun = state.tick();
-        state.recorded.insert(begun, Recorded::default());
+        let recorded = Recorded { is_bundle: kind.is_none(), finished: None, kept: Vec::new() };
+        state.recorded.insert(begun, recorded);
         Ok(Hold { quota: Arc::clone(&self.quota), begun, kind })
     }
 
@@ -379,7 +397,14 @@ impl Timeline {
             if written > 0 {
                 state.bytes = state.bytes.saturating_add(written);
                 let made = state.tick();
-                state.leave(Remains { timeline: self.id, made, kind: None, bytes: written });
+                state.leave(Remains {
+                    timeline: self.id,
+                    made,
+                    given_up: made,
+                    bundled_until: 0,
+                    kind: None,
+                    bytes: written,
+                });
             }
             state.settle();
         }
@@ -420,7 +445,8 @@ pub(super) struct Claim {
 impl Claim {
     fn remains(&self, kind: Option<Kind>) -> Remains {
         let bytes = self.bytes.swap(0, Ordering::AcqRel);
-        Remains { timeline: self.timeline.id, made: self.made, kind, bytes }
+        let (timeline, made) = (self.timeline.id, self.made);
+        Remains { timeline, made, given_up: 0, bundled_until: 0, kind, bytes }
     }
 
     /// The object was destroyed: its memory goes once the GPU is done with it, whoever still has a handle.
@@ -447,7 +473,9 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let remains = self.remains(self.kind);
-        self.timeline.quota.state().retire(remains);
+        let mut state = self.timeline.quota.state();
+        let given_up = state.tick();
+        state.retire(Remains { given_up, ..remains });
     }
 }
 
@@ -476,8 +504,11 @@ impl Drop for Hold {
             let count = state.count(kind);
             *count = count.saturating_sub(1);
         }
-        for remains in state.recorded.remove(&self.begun).map(|recorded| recorded.kept).unwrap_or_default() {
-            state.retire(remains);
+        let now = state.tick();
+        let Some(Recorded { is_bundle, kept, .. }) = state.recorded.remove(&self.begun) else { return };
+        for remains in kept {
+            let bundled_until = if is_bundle { now } else { remains.bundled_until };
+            state.retire(Remains { bundled_until, ..remains });
         }
     }
 }

@@ -265,6 +265,53 @@ async fn memory_is_counted_while_recorded_commands_may_use_it() {
 }
 
 #[tokio::test]
+async fn encoders_that_overlap_without_end_do_not_hand_on_what_was_given_up_before_they_began() {
+    let mut scene = Scene::with_limits(limits()).await;
+    let mut before = None;
+    for _ in 0..40 {
+        let buffer = scene.buffer(MIB, COPIED, false);
+        let commands = scene.clearing(&buffer);
+        scene.drop_buffer(buffer);
+        // The next encoder begins before these commands are submitted.
+        let next = scene.encoder();
+        scene.submit(&[&commands]);
+        HostGpuCommandBuffer::drop(&mut scene.view(), commands).unwrap();
+        if let Some(before) = before.replace(next) {
+            HostGpuCommandEncoder::drop(&mut scene.view(), before).unwrap();
+        }
+        assert!(scene.bytes_when_idle() <= 2 * MIB);
+    }
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_bundle_uses_is_counted_while_an_encoder_that_began_later_may_execute_it() {
+    let mut scene = Scene::with_limits(limits()).await;
+    let bundle_encoder = scene.bundle_encoder(1);
+    let buffer = scene.buffer(MIB, GpuBufferUsage::VERTEX, false);
+    HostGpuRenderBundleEncoder::set_vertex_buffer(
+        &mut scene.view(),
+        lend(&bundle_encoder),
+        0,
+        Some(lend(&buffer)),
+        None,
+        None,
+    )
+    .unwrap();
+    let bundle = scene.finish_bundle(&bundle_encoder);
+    HostGpuRenderBundleEncoder::drop(&mut scene.view(), bundle_encoder).unwrap();
+    scene.drop_buffer(buffer);
+    let encoder = scene.encoder();
+    HostGpuRenderBundle::drop(&mut scene.view(), bundle).unwrap();
+    assert_eq!(scene.quota().bytes(), MIB, "the encoder may have executed the bundle");
+    let later = scene.encoder();
+    HostGpuCommandEncoder::drop(&mut scene.view(), encoder).unwrap();
+    assert_eq!(scene.quota().bytes(), 0, "the one that began after the bundle's end cannot have");
+    HostGpuCommandEncoder::drop(&mut scene.view(), later).unwrap();
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn memory_that_the_gpu_still_uses_is_counted_and_waited_for() {
     let mut scene = Scene::with_limits(limits()).await;
     let device = scene.device();
