@@ -154,6 +154,11 @@ scene_limits! {
     /// At some five for each drawn thing these are 50,000 things.
     max_commands_per_encoder "max-commands-per-encoder" COMMANDS_PER_ENCODER = 1 << 18, 1_000..=1 << 24;
 
+    /// Commands that wait in encoders, command buffers that are not submitted, and render bundles, all together, with 64 bytes of
+    /// offsets, immediate data and labels each. Each of them takes 256 at a time. Four full encoders; a command costs the worker some
+    /// hundred bytes.
+    max_recorded_commands "max-recorded-commands" RECORDED_COMMANDS = 1 << 20, 1_024..=1 << 28;
+
     /// Render bundles, and encoders that record one.
     max_render_bundles "max-render-bundles" RENDER_BUNDLES = 1_024, 1..=MAX_OBJECTS;
 

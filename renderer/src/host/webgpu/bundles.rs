@@ -236,10 +236,13 @@ impl RenderBundleEncoder {
     fn edit(&self, bytes: usize, edit: impl FnOnce(&mut Recorded)) {
         match &mut *self.recorded.borrow_mut() {
             Some(Recorded { error: Some(_), .. }) => {}
-            Some(recorded) => match recorded.left.spend(1, bytes) {
-                Ok(()) => edit(recorded),
-                Err(over) => recorded.fail(over.to_string()),
-            },
+            Some(recorded) => {
+                let Recorded { left, counted, .. } = recorded;
+                match left.spend(1, bytes, |blocks| counted.hold.take(blocks)) {
+                    Ok(()) => edit(recorded),
+                    Err(over) => recorded.fail(over.to_string()),
+                }
+            }
             None => self.device.invalid(format!(
                 "the render bundle encoder {:?} was used after it was finished",
                 self.label

@@ -12,6 +12,7 @@ use super::passes::PassState;
 use super::quota::{Hold, Kind};
 use super::textures::{Lives, SurfaceTextureLife};
 use super::{WebGpuCtxView, convert, labels};
+use crate::host::OverQuota;
 
 /// `gpu-command-encoder`
 pub struct CommandEncoder {
@@ -68,7 +69,7 @@ struct Inner {
     lives: Lives,
     /// An open pass has it.
     left: Allowance,
-    /// `None` after `finish`, which passes it on.
+    /// `None` after `finish`, which passes it on; but a pass that is still open then keeps what it recorded.
     hold: Option<Hold>,
 }
 
@@ -125,9 +126,9 @@ impl Recording {
         command: impl FnOnce(&mut wgpu::CommandEncoder),
     ) {
         let mut inner = self.inner();
-        let Inner { state, error, lives: used, left, .. } = &mut *inner;
+        let Inner { state, error, lives: used, left, hold, .. } = &mut *inner;
         match state {
-            State::Open(encoder) => match left.spend(1, bytes) {
+            State::Open(encoder) => match left.spend(1, bytes, |blocks| take(hold, blocks)) {
                 Ok(()) => {
                     used.extend(lives.into_iter().flatten());
                     command(encoder);
@@ -149,7 +150,8 @@ impl Recording {
         let mut inner = self.inner();
         match std::mem::replace(&mut inner.state, State::Ended) {
             State::Open(mut encoder) => {
-                let begun = match inner.left.spend(PASS_COMMANDS, 0) {
+                let Inner { left, hold, .. } = &mut *inner;
+                let begun = match left.spend(PASS_COMMANDS, 0, |blocks| take(hold, blocks)) {
                     Ok(()) => PassState::Recording { pass: pass(&mut encoder), left: inner.left },
                     Err(over) => {
                         inner.fail(over.to_string());
@@ -185,8 +187,17 @@ impl Recording {
                 inner.state = State::Open(encoder);
                 true
             }
-            State::Ended => false,
+            State::Ended => {
+                inner.hold = None;
+                false
+            }
         }
+    }
+
+    /// Takes blocks of commands from the scene's allowance, for the open pass.
+    #[cold]
+    pub(super) fn take(&self, blocks: u32) -> Result<(), OverQuota> {
+        take(&mut self.inner().hold, blocks)
     }
 
     /// What is recorded uses textures of surfaces.
@@ -224,6 +235,11 @@ impl Recording {
         }
         CommandBuffer { hold: hold.filter(|_| wgpu.is_some()), wgpu, lives, label }
     }
+}
+
+fn take(hold: &mut Option<Hold>, blocks: u32) -> Result<(), OverQuota> {
+    // Without a hold nothing is recorded any more.
+    hold.as_mut().map_or(Ok(()), |hold| hold.take(blocks))
 }
 
 const USED_WHILE_LOCKED: &str = "the encoder was used while a pass of it was open";

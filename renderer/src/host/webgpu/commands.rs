@@ -10,28 +10,40 @@ use super::bind_groups::BindGroup;
 use super::buffers::Buffer;
 use super::device::Device;
 use super::pipelines::RenderPipeline;
+use crate::host::OverQuota;
 
 /// What beginning a pass counts as, in commands: it takes some kilobyte.
 pub(super) const PASS_COMMANDS: u32 = 16;
 /// What commands of one encoder or bundle bring along: dynamic offsets, immediate data, and the names of groups and markers.
 const MAX_RECORDED_BYTES: usize = 16 << 20;
+/// Commands of which the scene's allowance is taken together: few beside those of a frame, and enough that it is seldom asked.
+pub(super) const BLOCK_COMMANDS: u32 = 256;
+/// What the commands of a block may bring along; most bring nothing.
+const BLOCK_BYTES: usize = 16 << 10;
 
-/// What an encoder may still record.
+/// What an encoder may still record. It is taken from the scene's allowance in blocks, so that a command that is recorded only counts
+/// down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
+    /// Of the blocks that were taken.
     commands: u32,
     bytes: usize,
+    /// Of the encoder's own limit, and not taken from the scene's yet.
+    more_commands: u32,
+    more_bytes: usize,
     max_commands: u32,
 }
 
 /// There is not as much left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an encoder records at most {max_commands} commands (the server's setting `max-commands-per-encoder`), with {MAX_RECORDED_BYTES} \
-     bytes of offsets, immediate data and labels; this one was given more: record and submit them in parts"
-)]
-pub(super) struct OverAllowance {
-    max_commands: u32,
+pub(super) enum OverAllowance {
+    #[error(
+        "an encoder records at most {max_commands} commands (the server's setting `max-commands-per-encoder`), with \
+         {MAX_RECORDED_BYTES} bytes of offsets, immediate data and labels; this one was given more: record and submit them in parts"
+    )]
+    Encoder { max_commands: u32 },
+    #[error("{0}: submit or drop what was recorded before")]
+    Scene(#[from] OverQuota),
 }
 
 impl Allowance {
@@ -41,23 +53,62 @@ impl Allowance {
     }
 
     fn new(max_commands: u32) -> Self {
-        Self { commands: max_commands, bytes: MAX_RECORDED_BYTES, max_commands }
+        Self {
+            commands: 0,
+            bytes: 0,
+            more_commands: max_commands,
+            more_bytes: MAX_RECORDED_BYTES,
+            max_commands,
+        }
     }
 
-    /// Takes off what is about to be recorded. What was refused is not taken off.
-    pub(super) fn spend(&mut self, commands: u32, bytes: usize) -> Result<(), OverAllowance> {
+    /// Takes off what is about to be recorded, for which `take` takes as many blocks as it is told from the scene's allowance. What was
+    /// refused is not taken off.
+    #[inline]
+    pub(super) fn spend(
+        &mut self,
+        commands: u32,
+        bytes: usize,
+        take: impl FnOnce(u32) -> Result<(), OverQuota>,
+    ) -> Result<(), OverAllowance> {
         match (self.commands.checked_sub(commands), self.bytes.checked_sub(bytes)) {
             (Some(commands), Some(bytes)) => {
                 (self.commands, self.bytes) = (commands, bytes);
                 Ok(())
             }
-            _ => Err(OverAllowance { max_commands: self.max_commands }),
+            _ => self.spend_more(commands, bytes, take),
         }
+    }
+
+    /// Spends what the blocks so far have no room for.
+    #[cold]
+    fn spend_more(
+        &mut self,
+        commands: u32,
+        bytes: usize,
+        take: impl FnOnce(u32) -> Result<(), OverQuota>,
+    ) -> Result<(), OverAllowance> {
+        let lacking_commands = commands.saturating_sub(self.commands);
+        let lacking_bytes = bytes.saturating_sub(self.bytes);
+        if lacking_commands > self.more_commands || lacking_bytes > self.more_bytes {
+            return Err(OverAllowance::Encoder { max_commands: self.max_commands });
+        }
+        let for_bytes = u32::try_from(lacking_bytes.div_ceil(BLOCK_BYTES)).unwrap_or(u32::MAX);
+        let blocks = lacking_commands.div_ceil(BLOCK_COMMANDS).max(for_bytes);
+        take(blocks)?;
+        let taken_commands = blocks.saturating_mul(BLOCK_COMMANDS).min(self.more_commands);
+        let taken_bytes =
+            usize::try_from(blocks).unwrap_or(usize::MAX).saturating_mul(BLOCK_BYTES).min(self.more_bytes);
+        self.more_commands = self.more_commands.saturating_sub(taken_commands);
+        self.more_bytes = self.more_bytes.saturating_sub(taken_bytes);
+        self.commands = self.commands.saturating_add(taken_commands).saturating_sub(commands);
+        self.bytes = self.bytes.saturating_add(taken_bytes).saturating_sub(bytes);
+        Ok(())
     }
 
     /// How many commands were recorded.
     pub(super) fn spent_commands(self) -> u32 {
-        self.max_commands.saturating_sub(self.commands)
+        self.max_commands.saturating_sub(self.more_commands).saturating_sub(self.commands)
     }
 }
 
@@ -323,13 +374,31 @@ mod tests {
     #[test]
     fn an_allowance_is_spent_to_the_last_command_and_byte_and_not_further() {
         let mut left = Allowance::new(10);
-        assert_eq!(left.spend(9, MAX_RECORDED_BYTES), Ok(()));
-        assert!(left.spend(1, 1).is_err());
-        assert!(left.spend(2, 0).is_err());
+        assert_eq!(left.spend(9, MAX_RECORDED_BYTES, |_| Ok(())), Ok(()));
+        assert!(left.spend(1, 1, |_| Ok(())).is_err());
+        assert!(left.spend(2, 0, |_| Ok(())).is_err());
         assert_eq!(left.spent_commands(), 9);
-        assert_eq!(left.spend(1, 0), Ok(()));
-        let error = left.spend(1, 0).unwrap_err().to_string();
+        assert_eq!(left.spend(1, 0, |_| Ok(())), Ok(()));
+        let error = left.spend(1, 0, |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains("at most 10 commands"), "{error}");
+    }
+
+    #[test]
+    fn an_allowance_takes_a_block_of_the_scenes_only_when_the_last_is_spent() {
+        let mut left = Allowance::new(3 * BLOCK_COMMANDS);
+        let mut taken = 0;
+        for spent in 0..3 * BLOCK_COMMANDS {
+            left.spend(1, 0, |blocks| {
+                taken += blocks;
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(taken, spent / BLOCK_COMMANDS + 1);
+        }
+        let mut left = Allowance::new(3 * BLOCK_COMMANDS);
+        let none = OverQuota { what: "recorded commands", limit: 0, setting: "max-recorded-commands" };
+        assert_eq!(left.spend(1, 0, |_| Err(none)), Err(OverAllowance::Scene(none)));
+        assert_eq!(left.spent_commands(), 0);
     }
 
     #[test]

@@ -56,13 +56,15 @@ impl<P, Own> Pass<P, Own> {
     pub(super) fn record_many(&self, commands: u32, bytes: usize, command: impl FnOnce(&mut P)) {
         let mut state = self.state.borrow_mut();
         match &mut *state {
-            PassState::Recording { pass, left } => match left.spend(commands, bytes) {
-                Ok(()) => command(pass),
-                Err(over) => {
-                    self.recording.fail(over.to_string());
-                    *state = PassState::Inert;
+            PassState::Recording { pass, left } => {
+                match left.spend(commands, bytes, |blocks| self.recording.take(blocks)) {
+                    Ok(()) => command(pass),
+                    Err(over) => {
+                        self.recording.fail(over.to_string());
+                        *state = PassState::Inert;
+                    }
                 }
-            },
+            }
             PassState::Inert | PassState::Misplaced => {}
             PassState::Ended => self.used_after_end(),
         }

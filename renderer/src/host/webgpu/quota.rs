@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use renderer_protocol::SceneLimits;
 
+use super::commands::BLOCK_COMMANDS;
 use crate::host::OverQuota;
 
 /// What is refused for memory that submitted work still has is asked for again after this time. The work of a frame takes a fraction of
@@ -84,6 +85,9 @@ impl Kind {
 pub(super) struct Quota {
     limits: SceneLimits,
     state: Mutex<State>,
+    /// What was taken of the commands that may be recorded, over all that is not submitted. Not in the state, because encoders take of it
+    /// while they record.
+    recorded_commands: AtomicU64,
 }
 
 #[derive(Default)]
@@ -222,7 +226,7 @@ impl State {
 
 impl Quota {
     pub(super) fn new(limits: SceneLimits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default() })
+        Arc::new(Self { limits, state: Mutex::default(), recorded_commands: AtomicU64::new(0) })
     }
 
     pub(super) fn limits(&self) -> &SceneLimits {
@@ -355,7 +359,7 @@ impl Timeline {
         let begun = state.tick();
         let recorded = Recorded { is_bundle: kind.is_none(), finished: None, kept: Vec::new() };
         state.recorded.insert(begun, recorded);
-        Ok(Hold { quota: Arc::clone(&self.quota), begun, kind })
+        Ok(Hold { quota: Arc::clone(&self.quota), begun, kind, commands: 0 })
     }
 
     /// To be called before the queue writes this many bytes. An error means that the GPU does not take what was written so far.
@@ -484,9 +488,27 @@ pub(super) struct Hold {
     quota: Arc<Quota>,
     begun: u64,
     kind: Option<Kind>,
+    /// Of what the scene may record.
+    commands: u64,
 }
 
 impl Hold {
+    /// Takes so many blocks of the commands that a scene may record, until this is dropped.
+    pub(super) fn take(&mut self, blocks: u32) -> Result<(), OverQuota> {
+        let limit = self.quota.limits.max_recorded_commands;
+        let commands = u64::from(blocks).saturating_mul(BLOCK_COMMANDS.into());
+        let more = |taken: u64| taken.checked_add(commands).filter(|taken| *taken <= limit);
+        self.quota.recorded_commands.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).map_err(
+            |_| OverQuota {
+                what: "recorded commands that wait in encoders, command buffers and render bundles",
+                limit,
+                setting: "max-recorded-commands",
+            },
+        )?;
+        self.commands = self.commands.saturating_add(commands);
+        Ok(())
+    }
+
     /// Nothing more is recorded.
     pub(super) fn finish(&self) {
         let mut state = self.quota.state();
@@ -499,6 +521,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        self.quota.recorded_commands.fetch_sub(self.commands, Ordering::AcqRel);
         let mut state = self.quota.state();
         if let Some(kind) = self.kind {
             let count = state.count(kind);

@@ -103,3 +103,57 @@ async fn a_thousand_attachments_are_too_many_and_nothing_else_happens() {
         scene.bundle_encoder(1_000);
     });
 }
+
+#[tokio::test]
+async fn what_all_encoders_and_bundles_record_together_has_a_limit_and_submitting_makes_room() {
+    let limits = SceneLimits { max_recorded_commands: 1_024, ..SceneLimits::default() };
+    let mut scene = Scene::with_limits(limits).await;
+    let texture = scene.texture();
+    let view = scene.view().create_view(texture, None).unwrap();
+    let pipeline = scene.red_pipeline();
+    let record = |scene: &mut Scene| {
+        let encoder = scene.encoder();
+        let pass = scene.pass(&encoder, &view);
+        HostGpuRenderPassEncoder::set_pipeline(&mut scene.view(), lend(&pass), lend(&pipeline)).unwrap();
+        for _ in 0..400 {
+            scene.draw(&pass, 3);
+        }
+        scene.end(&pass);
+        scene.finish(&encoder)
+    };
+    let commands = record(&mut scene);
+    let bundle = scene.bundle(&pipeline, 200);
+    scene.refused("at most 1024 recorded commands", |scene| {
+        record(scene);
+    });
+    scene.refused("`max-recorded-commands`", |scene| {
+        scene.bundle(&pipeline, 400);
+    });
+    HostGpuRenderBundle::drop(&mut scene.view(), bundle).unwrap();
+    record(&mut scene);
+    scene.refused("`max-recorded-commands`", |scene| {
+        record(scene);
+    });
+    scene.submit(&[&commands]);
+    record(&mut scene);
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pass_whose_encoder_was_finished_counts_until_it_ends() {
+    let limits = SceneLimits { max_command_buffers: 2, ..SceneLimits::default() };
+    let mut scene = Scene::with_limits(limits).await;
+    let texture = scene.texture();
+    let view = scene.view().create_view(texture, None).unwrap();
+    let encoder = scene.encoder();
+    let pass = scene.pass(&encoder, &view);
+    scene.refused("while a pass of it was open", |scene| {
+        scene.finish(&encoder);
+    });
+    let _other = scene.encoder();
+    let device = scene.device();
+    assert!(scene.view().create_command_encoder(device, None).is_err());
+    scene.refused("after its encoder was finished", |scene| scene.end(&pass));
+    scene.encoder();
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
