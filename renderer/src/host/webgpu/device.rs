@@ -188,7 +188,7 @@ impl Device {
 
     /// Counts a texture that the host makes for the scene, until what is returned is dropped.
     pub fn claim_for_host(&self, texture: &wgpu::TextureDescriptor<'_>) -> HostClaim {
-        HostClaim { _claim: self.shared.timeline.claim_for_host(memory::texture_bytes(texture)) }
+        HostClaim { claim: self.shared.timeline.claim_for_host(memory::texture_bytes(texture)) }
     }
 
     /// For something that will hold recorded commands.
@@ -292,9 +292,15 @@ impl Device {
     }
 }
 
-/// Counts memory that is the host's own, until it is dropped.
+/// Counts memory that is the host's own, until it is dropped: whose it is destroys it then, whatever recorded commands speak of it.
 pub struct HostClaim {
-    _claim: Arc<Claim>,
+    claim: Arc<Claim>,
+}
+
+impl Drop for HostClaim {
+    fn drop(&mut self) {
+        self.claim.release_memory();
+    }
 }
 
 /// The body of [`Device::unheard`], for threads that have only the wgpu device.
