@@ -121,13 +121,12 @@ impl Swapchain {
     /// Puts a texture back into the ring. A later frame must show nothing of this one: an empty pass that discards its result tells
     /// wgpu so, which then clears the texture only if the scene loads it instead of clearing it itself.
     pub(super) fn recycle(&mut self, texture: RingTexture) {
-        // The readback was submitted before.
-        self.device().count_submit();
         if self.idle.len() >= RING_TEXTURES
             || !self.configuration.is_valid()
             || !texture.wgpu.usage().contains(wgpu::TextureUsages::RENDER_ATTACHMENT)
         {
-            // wgpu frees it when the work that was submitted is done with it.
+            // wgpu frees it when the work that was submitted is done with it, of which a readback is counted here.
+            self.device().count_submit();
             texture.wgpu.destroy();
             return;
         }
@@ -144,6 +143,8 @@ impl Swapchain {
             ..Default::default()
         });
         self.device().queue().submit([encoder.finish()]);
+        // Counts a readback that was submitted before, too.
+        self.device().count_submit();
         self.idle.push(texture);
     }
 
