@@ -212,7 +212,13 @@ fn create(
         |device| device.create_buffer(&describe(size, wgpu::BufferUsages::empty())),
         |device| drop(device.create_buffer(&describe(0, descriptor.usage))),
     );
-    let copy = copy.ok().flatten().filter(|_| claim.is_some());
+    let copy = copy.ok().flatten().filter(|copy| {
+        let is_made = claim.as_ref().is_some_and(|claim| claim.has_memory());
+        if !is_made {
+            copy.without_memory();
+        }
+        is_made
+    });
     (wgpu, claim, copy)
 }
 

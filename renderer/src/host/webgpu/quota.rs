@@ -467,6 +467,11 @@ impl Claim {
         self.release_memory();
     }
 
+    /// Whether there is memory that it counts.
+    pub(super) fn has_memory(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) > 0
+    }
+
     /// There is no memory: the object came out invalid.
     pub(super) fn without_memory(&self) {
         let remains = self.remains(None);

@@ -208,6 +208,15 @@ async fn a_buffer_mapped_at_creation_needs_memory_for_its_copy_until_the_gpu_has
     assert!(range.is_err(), "there is nothing to write to");
     HostGpuBuffer::unmap(&mut scene.view(), refused).unwrap().unwrap();
 
+    // Neither the copy of an invalid buffer, nor that of one without memory, waits for what is recorded.
+    let recording = scene.encoder();
+    let (_invalid, error) = scene.error_of(|scene| scene.buffer(MIB, GpuBufferUsage::empty(), true)).await;
+    assert!(matches!(error, Some(GpuErrorKind::ValidationError)));
+    let (_refused, error) = scene.error_of(|scene| scene.buffer(10 * MIB, STORAGE, true)).await;
+    assert_out_of_memory(error);
+    assert_eq!(scene.quota().bytes(), 0);
+    HostGpuCommandEncoder::drop(&mut scene.view(), recording).unwrap();
+
     let (buffer, error) = scene.error_of(|scene| scene.buffer(4 * MIB, STORAGE, true)).await;
     assert!(error.is_none());
     assert_eq!(scene.quota().bytes(), 8 * MIB);
