@@ -138,7 +138,7 @@ scene_limits! {
     /// Bind groups: three for each of 10,000 things.
     max_bind_groups "max-bind-groups" BIND_GROUPS = 32_768, 16..=MAX_OBJECTS;
 
-    /// Layouts of bind groups and of pipelines together, the ones that pipelines make of themselves included.
+    /// Layouts of bind groups and of pipelines together. Those that a pipeline makes of itself count when the scene asks for them.
     max_layouts "max-layouts" LAYOUTS = 4_096, 16..=MAX_OBJECTS;
 
     /// Shader modules. Each keeps its parsed source, which has several times the bytes of the text.
