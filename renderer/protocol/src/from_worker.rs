@@ -124,11 +124,15 @@ impl FromWorker {
             Self::AccessUnit(unit) => {
                 if unit.pts_us > MAX_PTS_US {
                     let value = unit.pts_us.to_string();
-                    return Err(OutOfRange { field: "access_unit.pts_us", value, allowed: "a year" });
+                    return Err(OutOfRange { field: "access_unit.pts_us", value, allowed: "a year".into() });
                 }
                 if unit.data.is_empty() || unit.data.len() > MAX_ACCESS_UNIT_BYTES {
                     let value = format!("{} bytes", unit.data.len());
-                    return Err(OutOfRange { field: "access_unit.data", value, allowed: "1 byte to 8 MiB" });
+                    return Err(OutOfRange {
+                        field: "access_unit.data",
+                        value,
+                        allowed: "1 byte to 8 MiB".into(),
+                    });
                 }
                 Ok(())
             }

@@ -162,9 +162,17 @@ fn within(
     allowed: &'static str,
 ) -> Result<(), OutOfRange> {
     // NaN is contained in no range.
-    if range.contains(&value) { Ok(()) } else { Err(OutOfRange { field, value: value.to_string(), allowed }) }
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(OutOfRange { field, value: value.to_string(), allowed: allowed.into() })
+    }
 }
 
 fn length(field: &'static str, bytes: usize, max: usize, allowed: &'static str) -> Result<(), OutOfRange> {
-    if bytes <= max { Ok(()) } else { Err(OutOfRange { field, value: format!("{bytes} bytes"), allowed }) }
+    if bytes <= max {
+        Ok(())
+    } else {
+        Err(OutOfRange { field, value: format!("{bytes} bytes"), allowed: allowed.into() })
+    }
 }

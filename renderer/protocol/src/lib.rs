@@ -51,5 +51,5 @@ pub struct OutOfRange {
     /// The value, as text.
     pub value: String,
     /// The range that holds.
-    pub allowed: &'static str,
+    pub allowed: std::borrow::Cow<'static, str>,
 }

@@ -88,7 +88,8 @@ impl SceneLimits {
             let value = limit.get(self);
             if !limit.allows(value) {
                 let value = value.to_string();
-                return Err(OutOfRange { field: limit.name, value, allowed: "the range of this limit" });
+                let allowed = format!("{} to {}", limit.min, limit.max).into();
+                return Err(OutOfRange { field: limit.name, value, allowed });
             }
         }
         Ok(())
@@ -197,7 +198,9 @@ mod tests {
             assert_eq!(limit.get(&limits), limit.min, "{}", limit.name);
             limits.check().unwrap();
             limit.set(&mut limits, limit.max + 1);
-            assert_eq!(limits.check().unwrap_err().field, limit.name);
+            let error = limits.check().unwrap_err();
+            assert_eq!(error.field, limit.name);
+            assert!(error.to_string().ends_with(&format!("{} to {}", limit.min, limit.max)), "{error}");
         }
         assert!(Limit::named("max-wishes").is_none());
     }

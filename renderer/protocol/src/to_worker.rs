@@ -72,7 +72,7 @@ impl ToWorker {
             Self::Input { events, .. } => {
                 if events.len() > MAX_INPUT_BATCH {
                     let value = format!("{} events", events.len());
-                    return Err(OutOfRange { field: "input.events", value, allowed: "256 events" });
+                    return Err(OutOfRange { field: "input.events", value, allowed: "256 events".into() });
                 }
                 events.iter().try_for_each(InputEvent::check)
             }
@@ -90,7 +90,7 @@ fn frame_rate(hz: u32) -> Result<(), OutOfRange> {
     if FRAME_RATE_RANGE_HZ.contains(&hz) {
         Ok(())
     } else {
-        Err(OutOfRange { field: "frame_rate_hz", value: hz.to_string(), allowed: "1 to 120" })
+        Err(OutOfRange { field: "frame_rate_hz", value: hz.to_string(), allowed: "1 to 120".into() })
     }
 }
 
@@ -98,6 +98,10 @@ fn bitrate(bps: u32) -> Result<(), OutOfRange> {
     if BITRATE_RANGE_BPS.contains(&bps) {
         Ok(())
     } else {
-        Err(OutOfRange { field: "bitrate_bps", value: bps.to_string(), allowed: "50,000 to 50,000,000" })
+        Err(OutOfRange {
+            field: "bitrate_bps",
+            value: bps.to_string(),
+            allowed: "50,000 to 50,000,000".into(),
+        })
     }
 }
