@@ -151,6 +151,6 @@ fn text(field: &'static str, text: &str, max: usize) -> Result<(), OutOfRange> {
     if text.len() <= max {
         Ok(())
     } else {
-        Err(OutOfRange { field, value: format!("{} bytes", text.len()), allowed: "a few kilobytes" })
+        Err(OutOfRange { field, value: format!("{} bytes", text.len()), allowed: "a few kilobytes".into() })
     }
 }

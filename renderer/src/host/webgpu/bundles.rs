@@ -270,6 +270,8 @@ impl RenderBundleEncoder {
             Some(Recorded { debug_groups: 1.., .. }) => {
                 Some("a debug group of the render bundle is still open".to_owned())
             }
+            // Reported to nobody, as no error of a lost device is. wgpu does not try commands on it, and then panics at wrong ones.
+            Some(_) if self.device.is_lost() => Some("the device of the render bundle is lost".to_owned()),
             Some(_) => None,
         };
         let (Some(recorded), None) = (recorded, &refusal) else {
@@ -356,9 +358,10 @@ impl RenderCommands for RenderBundleEncoder {
                 return;
             }
             let mut over = None;
-            for (offset, data) in recorded.immediates.parts() {
-                match recorded.left.spend(1, data.len()) {
-                    Ok(()) => recorded.commands.push(Command::SetImmediates(offset, data.to_vec())),
+            let Recorded { immediates, left, counted, commands, .. } = &mut *recorded;
+            for (offset, data) in immediates.parts() {
+                match left.spend(1, data.len(), |blocks| counted.hold.take(blocks)) {
+                    Ok(()) => commands.push(Command::SetImmediates(offset, data.to_vec())),
                     Err(error) => over = Some(error),
                 }
             }
