@@ -104,7 +104,7 @@ impl Device {
         };
         let poller = Poller::start(wgpu.clone(), on_failure).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
-        let timeline = Timeline::new(Arc::clone(&slot.quota));
+        let timeline = Timeline::new(Arc::clone(&slot.quota), wgpu.clone(), queue.clone());
         Ok(Self {
             shared: Arc::new(Shared {
                 gpu,
@@ -183,7 +183,7 @@ impl Device {
 
     /// Counts an object and its memory; going over the quota is an out-of-memory error, and an invalid object.
     pub(super) fn claim_memory(&self, kind: Option<Kind>, bytes: u64) -> Result<Arc<Claim>, OverQuota> {
-        self.shared.timeline.claim((&self.shared.wgpu, &self.shared.queue), kind, bytes)
+        self.shared.timeline.claim(kind, bytes)
     }
 
     /// Counts a texture that the host makes for the scene, until what is returned is dropped.
@@ -198,12 +198,12 @@ impl Device {
 
     /// To be called before the queue writes this many bytes.
     pub(super) fn count_write(&self, bytes: usize) -> Result<(), OverQuota> {
-        self.shared.timeline.write(&self.shared.wgpu, &self.shared.queue, bytes)
+        self.shared.timeline.write(bytes)
     }
 
     /// To be called after each submit to the [queue](Device::queue).
     pub fn count_submit(&self) {
-        self.shared.timeline.submitted(&self.shared.wgpu, &self.shared.queue);
+        self.shared.timeline.submitted();
     }
 
     /// Makes an object with memory: by `make` if the quota has room for it, and else by `make_invalid`, with an out-of-memory error.
@@ -477,6 +477,9 @@ impl wit::HostGpuDevice for WebGpuCtxView<'_> {
                 set.destroy_with(&device);
             }
         }
+        // Nothing of it is submitted any more, and what it wrote must not count until it is dropped.
+        device.shared.timeline.flush();
+        device.poll_soon();
         Ok(())
     }
 

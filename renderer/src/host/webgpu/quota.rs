@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use renderer_protocol::SceneLimits;
 
@@ -31,8 +31,8 @@ use crate::host::OverQuota;
 /// What is refused for memory that submitted work still has is asked for again after this time. The work of a frame takes a fraction of
 /// it; a GPU that needs longer does not come back.
 const WAIT: Duration = Duration::from_secs(1);
-/// Written by the queue and not submitted yet: as much as one call may carry. wgpu keeps such bytes until the next submit, so beyond
-/// this one is made.
+/// Written by the queue and not submitted yet, unless one call alone carries more: a texture of 4096 × 4096 in RGBA8. wgpu keeps such
+/// bytes until the next submit, so beyond this, or all the memory that a scene may have, one is made.
 const UNSUBMITTED_BYTES: u64 = 64 << 20;
 /// What wgpu and a driver need for one write, however short.
 const WRITE_OVERHEAD_BYTES: u64 = 1 << 10;
@@ -100,6 +100,8 @@ struct State {
     recorded: BTreeMap<u64, Recorded>,
     /// What the GPU may still use, of each device.
     leaving: BTreeMap<u64, Leaving>,
+    /// How many submits were done when a wait found none that was new: a GPU that stands still is not waited for again.
+    in_vain: Option<u64>,
 }
 
 struct Recorded {
@@ -111,7 +113,7 @@ struct Recorded {
 }
 
 struct Leaving {
-    progress: Arc<Progress>,
+    line: Line,
     /// With the submit that they wait for, in its order.
     queue: VecDeque<(u64, Remains)>,
 }
@@ -194,7 +196,7 @@ impl State {
     /// Only the GPU may have it.
     fn leave(&mut self, remains: Remains) {
         match self.leaving.get_mut(&remains.timeline) {
-            Some(Leaving { progress, queue }) => {
+            Some(Leaving { line: Line { progress, .. }, queue }) => {
                 if remains.kind == Some(Kind::Pipeline) {
                     progress.needs_submit();
                 }
@@ -213,14 +215,39 @@ impl State {
     /// Gives back what the GPU is done with.
     fn settle(&mut self) {
         let mut done = Vec::new();
-        for Leaving { progress, queue } in self.leaving.values_mut() {
-            while let Some((_, remains)) = queue.pop_front_if(|(after, _)| progress.is_done(*after)) {
+        for Leaving { line, queue } in self.leaving.values_mut() {
+            while let Some((_, remains)) = queue.pop_front_if(|(after, _)| line.progress.is_done(*after)) {
                 done.push(remains);
             }
         }
         for remains in &done {
             self.give_back(remains);
         }
+    }
+
+    /// How many submits are done, over all devices.
+    fn done(&self) -> u64 {
+        self.leaving
+            .values()
+            .fold(0, |done, leaving| done.saturating_add(leaving.line.progress.done.load(Ordering::Acquire)))
+    }
+
+    /// Whether all that the GPU may still use would make room for this, and the GPU has moved since a wait was in vain.
+    fn is_worth_a_wait(&self, limits: &SceneLimits, kind: Option<Kind>, bytes: u64) -> bool {
+        if self.in_vain == Some(self.done()) {
+            return false;
+        }
+        let (mut of_kind, mut leaving_bytes) = (0_u64, 0_u64);
+        for (_, remains) in self.leaving.values().flat_map(|leaving| &leaving.queue) {
+            leaving_bytes = leaving_bytes.saturating_add(remains.bytes);
+            of_kind = of_kind.saturating_add(u64::from(kind.is_some() && remains.kind == kind));
+        }
+        let total = self.bytes.saturating_sub(leaving_bytes).saturating_add(bytes);
+        let fits = bytes == 0 || total <= limits.max_gpu_memory_bytes;
+        fits && kind.is_none_or(|kind| {
+            let count = self.counts.get(kind as usize).copied().unwrap_or_default();
+            count.saturating_sub(of_kind) < kind.quota(limits).limit
+        })
     }
 }
 
@@ -236,6 +263,42 @@ impl Quota {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held, so the counts are whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn out_of_memory(&self) -> OverQuota {
+        OverQuota {
+            what: "bytes of GPU memory",
+            limit: self.limits.max_gpu_memory_bytes,
+            setting: "max-gpu-memory-bytes",
+        }
+    }
+
+    /// Whether there is any memory left.
+    fn has_room(&self) -> bool {
+        self.state().bytes < self.limits.max_gpu_memory_bytes
+    }
+
+    /// Waits until the GPU has done what something leaves with, on all devices, together for at most [`WAIT`].
+    fn wait(&self) {
+        let (lines, before) = {
+            let state = self.state();
+            if state.in_vain == Some(state.done()) {
+                return;
+            }
+            let busy = state.leaving.values().filter(|leaving| !leaving.queue.is_empty());
+            (busy.map(|leaving| leaving.line.clone()).collect::<Vec<_>>(), state.done())
+        };
+        let end = Instant::now().checked_add(WAIT);
+        for line in &lines {
+            line.flush(self);
+        }
+        for line in &lines {
+            let left = end.map_or(WAIT, |end| end.saturating_duration_since(Instant::now()));
+            line.wait(left);
+        }
+        let mut state = self.state();
+        state.settle();
+        state.in_vain = (state.done() == before).then_some(before);
     }
 
     /// The bytes that are counted now.
@@ -282,61 +345,119 @@ impl Progress {
     }
 }
 
+/// A device's queue, and how far it is.
+#[derive(Clone)]
+struct Line {
+    id: u64,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    progress: Arc<Progress>,
+}
+
+impl Line {
+    /// Counts a submit that was made.
+    fn submitted(&self, quota: &Quota) {
+        let written = self.progress.written.swap(0, Ordering::AcqRel);
+        let submit = self.progress.submitted.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        let progress = Arc::clone(&self.progress);
+        self.queue.on_submitted_work_done(move || {
+            progress.done.fetch_max(submit, Ordering::AcqRel);
+        });
+        {
+            let mut state = quota.state();
+            if written > 0 {
+                state.bytes = state.bytes.saturating_add(written);
+                let made = state.tick();
+                state.leave(Remains {
+                    timeline: self.id,
+                    made,
+                    given_up: made,
+                    bundled_until: 0,
+                    kind: None,
+                    bytes: written,
+                });
+            }
+            state.settle();
+        }
+        let done = self.progress.done.load(Ordering::Acquire);
+        if submit.saturating_sub(done) > SUBMITS_IN_FLIGHT {
+            self.wait(WAIT);
+        }
+    }
+
+    /// Submits what waits for a submit, if there is something.
+    fn flush(&self, quota: &Quota) {
+        if self.progress.written.load(Ordering::Acquire) > 0 {
+            self.queue.submit([]);
+            self.submitted(quota);
+        }
+    }
+
+    fn wait(&self, at_most: Duration) {
+        // A device that does not end its work in time, or is lost, is noticed by those who wait for its results.
+        let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(at_most) });
+    }
+}
+
 /// What a device's objects are counted with.
 pub(super) struct Timeline {
     quota: Arc<Quota>,
-    id: u64,
-    progress: Arc<Progress>,
+    line: Line,
 }
 
 impl Drop for Timeline {
     fn drop(&mut self) {
         let mut state = self.quota.state();
-        if let Some(leaving) = state.leaving.remove(&self.id) {
-            for (_, remains) in &leaving.queue {
-                state.give_back(remains);
-            }
+        let leaving = state.leaving.remove(&self.line.id);
+        for (_, remains) in leaving.iter().flat_map(|leaving| &leaving.queue) {
+            state.give_back(remains);
         }
+        // The handles of the device go without the lock.
+        drop(state);
     }
 }
 
 impl Timeline {
-    pub(super) fn new(quota: Arc<Quota>) -> Arc<Self> {
-        let progress = Arc::<Progress>::default();
-        let id = {
+    pub(super) fn new(quota: Arc<Quota>, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let line = {
             let mut state = quota.state();
-            let id = state.tick();
-            let leaving = Leaving { progress: Arc::clone(&progress), queue: VecDeque::new() };
-            state.leaving.insert(id, leaving);
-            id
+            let line = Line { id: state.tick(), device, queue, progress: Arc::default() };
+            state.leaving.insert(line.id, Leaving { line: line.clone(), queue: VecDeque::new() });
+            line
         };
-        Arc::new(Self { quota, id, progress })
+        Arc::new(Self { quota, line })
     }
 
     pub(super) fn quota(&self) -> &Arc<Quota> {
         &self.quota
     }
 
-    /// Counts an object, with the bytes of its memory. What is over the quota only because submitted work still has it is waited for.
-    pub(super) fn claim(
-        self: &Arc<Self>,
-        (device, queue): (&wgpu::Device, &wgpu::Queue),
-        kind: Option<Kind>,
-        bytes: u64,
-    ) -> Result<Arc<Claim>, OverQuota> {
+    /// Counts an object, with the bytes of its memory. What is over the quota only because submitted work still has it is waited for, on
+    /// whichever device of the scene.
+    pub(super) fn claim(self: &Arc<Self>, kind: Option<Kind>, bytes: u64) -> Result<Arc<Claim>, OverQuota> {
         let limits = &self.quota.limits;
-        let add = || self.quota.state().add(limits, kind, bytes);
-        let mut added = add();
-        // One that never fits is not worth a wait.
-        if added.is_err() && bytes <= limits.max_gpu_memory_bytes {
-            self.quota.state().settle();
-            added = add();
-            if added.is_err() && self.has_leaving() {
-                self.wait(device, queue);
-                added = add();
+        let added = {
+            let mut state = self.quota.state();
+            let added = state.add(limits, kind, bytes);
+            if added.is_err() {
+                state.settle();
+                match state.add(limits, kind, bytes) {
+                    Err(over) if state.is_worth_a_wait(limits, kind, bytes) => Err((over, true)),
+                    added => added.map_err(|over| (over, false)),
+                }
+            } else {
+                Ok(())
+            }
+        };
+        match added {
+            Ok(()) => {}
+            Err((over, false)) => return Err(over),
+            Err((_, true)) => {
+                self.quota.wait();
+                self.quota.state().add(limits, kind, bytes)?;
             }
         }
-        added.map(|()| self.claimed(kind, bytes))
+        Ok(self.claimed(kind, bytes))
     }
 
     /// Counts what the host makes for the scene and does not make dependent on its quota.
@@ -363,79 +484,33 @@ impl Timeline {
     }
 
     /// To be called before the queue writes this many bytes. An error means that the GPU does not take what was written so far.
-    pub(super) fn write(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        bytes: usize,
-    ) -> Result<(), OverQuota> {
+    pub(super) fn write(&self, bytes: usize) -> Result<(), OverQuota> {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(WRITE_OVERHEAD_BYTES);
-        let before = self.progress.written.fetch_add(bytes, Ordering::AcqRel);
-        if before.saturating_add(bytes) <= UNSUBMITTED_BYTES {
-            return Ok(());
+        let most = UNSUBMITTED_BYTES.min(self.quota.limits.max_gpu_memory_bytes);
+        let written = &self.line.progress.written;
+        if written.load(Ordering::Acquire).saturating_add(bytes) > most {
+            self.line.flush(&self.quota);
+            if !self.quota.has_room() {
+                self.quota.wait();
+                if !self.quota.has_room() {
+                    return Err(self.quota.out_of_memory());
+                }
+            }
         }
-        queue.submit([]);
-        self.submitted(device, queue);
-        let fits = || self.quota.state().add(&self.quota.limits, None, 1);
-        let mut fitting = fits();
-        if fitting.is_err() {
-            self.wait(device, queue);
-            fitting = fits();
-        }
-        fitting.map(|()| {
-            let mut state = self.quota.state();
-            state.bytes = state.bytes.saturating_sub(1);
-        })
+        // Only now: they do not go with the submit that makes room for them.
+        written.fetch_add(bytes, Ordering::AcqRel);
+        Ok(())
     }
 
     /// To be called after each submit.
-    pub(super) fn submitted(&self, device: &wgpu::Device, queue: &wgpu::Queue) {
-        let written = self.progress.written.swap(0, Ordering::AcqRel);
-        let submit = self.progress.submitted.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-        let progress = Arc::clone(&self.progress);
-        queue.on_submitted_work_done(move || {
-            progress.done.fetch_max(submit, Ordering::AcqRel);
-        });
-        {
-            let mut state = self.quota.state();
-            if written > 0 {
-                state.bytes = state.bytes.saturating_add(written);
-                let made = state.tick();
-                state.leave(Remains {
-                    timeline: self.id,
-                    made,
-                    given_up: made,
-                    bundled_until: 0,
-                    kind: None,
-                    bytes: written,
-                });
-            }
-            state.settle();
-        }
-        let done = self.progress.done.load(Ordering::Acquire);
-        if submit.saturating_sub(done) > SUBMITS_IN_FLIGHT {
-            wait_for_gpu(device);
-        }
+    pub(super) fn submitted(&self) {
+        self.line.submitted(&self.quota);
     }
 
-    fn has_leaving(&self) -> bool {
-        self.quota.state().leaving.get(&self.id).is_some_and(|leaving| !leaving.queue.is_empty())
+    /// Submits what waits for a submit, if there is something.
+    pub(super) fn flush(&self) {
+        self.line.flush(&self.quota);
     }
-
-    /// Waits until the GPU has done all that it was given, at most for [`WAIT`].
-    fn wait(&self, device: &wgpu::Device, queue: &wgpu::Queue) {
-        if self.progress.written.load(Ordering::Acquire) > 0 {
-            queue.submit([]);
-            self.submitted(device, queue);
-        }
-        wait_for_gpu(device);
-        self.quota.state().settle();
-    }
-}
-
-fn wait_for_gpu(device: &wgpu::Device) {
-    // A device that does not end its work in time, or is lost, is noticed by those who wait for its results.
-    let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(WAIT) });
 }
 
 /// One object, counted. It is shared by all that keep the object alive.
@@ -449,7 +524,7 @@ pub(super) struct Claim {
 impl Claim {
     fn remains(&self, kind: Option<Kind>) -> Remains {
         let bytes = self.bytes.swap(0, Ordering::AcqRel);
-        let (timeline, made) = (self.timeline.id, self.made);
+        let (timeline, made) = (self.timeline.line.id, self.made);
         Remains { timeline, made, given_up: 0, bundled_until: 0, kind, bytes }
     }
 
@@ -463,7 +538,7 @@ impl Claim {
 
     /// The memory is a copy of something that the next submit writes.
     pub(super) fn release_with_next_submit(&self) {
-        self.timeline.progress.needs_submit();
+        self.timeline.line.progress.needs_submit();
         self.release_memory();
     }
 

@@ -361,6 +361,65 @@ async fn writes_count_until_the_gpu_has_them_and_are_submitted_before_they_are_t
 }
 
 #[tokio::test]
+async fn a_write_counts_until_its_own_submit_is_done_and_not_the_one_before() {
+    let mut scene = Scene::with_limits(SceneLimits { max_gpu_memory_bytes: 200 * MIB, ..limits() }).await;
+    let buffer = scene.buffer(40 * MIB, COPIED, false);
+    let device = scene.device();
+    let queue = scene.view().queue(device).unwrap();
+    for _ in 0..2 {
+        let data = vec![7; usize::try_from(40 * MIB).unwrap()];
+        let mut view = scene.view();
+        view.write_buffer_with_copy(lend(&queue), lend(&buffer), 0, data, None, None).unwrap().unwrap();
+    }
+    let device = scene.device();
+    let device = scene.view().table.get(&device).unwrap().clone();
+    device.wgpu().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(scene.quota().bytes(), 40 * MIB, "the first write is done, the second waits for a submit");
+    device.queue().submit([]);
+    device.count_submit();
+    assert!(scene.quota().bytes() > 80 * MIB, "the second write is on its way");
+    device.wgpu().poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    assert_eq!(scene.quota().bytes(), 40 * MIB);
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_another_device_is_about_to_leave_is_waited_for() {
+    let mut scene = Scene::with_limits(limits()).await;
+    let second = call(&mut scene.store, async |host| {
+        let gpu: Resource<GpuObject> = host.with(|mut access| access.get().get_gpu()).unwrap();
+        let adapter = WebGpu::request_adapter(host, gpu, None).await.unwrap().unwrap();
+        WebGpu::request_device(host, adapter, None).await.unwrap().unwrap()
+    })
+    .await;
+    let first = std::mem::replace(&mut scene.device, second);
+    // Its copy of 5 MiB waits for a submit of a device that the scene uses no more.
+    let mapped = scene.buffer(5 * MIB, STORAGE, true);
+    HostGpuBuffer::unmap(&mut scene.view(), lend(&mapped)).unwrap().unwrap();
+    scene.device = first;
+    let (_, error) = scene.error_of(|scene| scene.buffer(10 * MIB, STORAGE, false)).await;
+    assert!(error.is_none());
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn nothing_is_waited_for_that_would_make_too_little_room() {
+    let mut scene = Scene::with_limits(limits()).await;
+    let _kept = scene.buffer(10 * MIB, STORAGE, false);
+    let device = scene.device();
+    let device = scene.view().table.get(&device).unwrap().clone();
+    let leaving = scene.buffer(MIB, COPIED, false);
+    test_gpu::keep_busy_for(device.wgpu(), device.queue(), 100);
+    let commands = scene.clearing(&leaving);
+    scene.submit(&[&commands]);
+    HostGpuBuffer::destroy(&mut scene.view(), leaving).unwrap();
+    let (_, error) = scene.error_of(|scene| scene.buffer(8 * MIB, STORAGE, false)).await;
+    assert_out_of_memory(error);
+    assert_eq!(scene.quota().bytes(), 11 * MIB, "nobody asked the GPU whether it is done");
+    assert_eq!(scene.bytes_when_idle(), 10 * MIB);
+}
+
+#[tokio::test]
 async fn a_destroyed_device_gives_its_memory_back_and_unmaps_its_buffers() {
     let mut scene = Scene::with_limits(limits()).await;
     let buffer = scene.buffer(MIB, COPIED, true);
