@@ -173,6 +173,10 @@ scene_limits! {
     /// made for this.
     max_shader_bytes "max-shader-bytes" SHADER_BYTES = 256 * KIB, KIB..=256 * KIB;
 
+    /// Bytes of all shader modules' sources together, also of those that only pipelines have any more. Sources of large engines are
+    /// some megabytes, and each keeps several times its bytes once it is parsed.
+    max_total_shader_bytes "max-total-shader-bytes" TOTAL_SHADER_BYTES = 8 * MIB, 256 * KIB..=GIB;
+
     /// Uncaptured errors that wait in a stream for a scene to read them; later ones are only logged.
     max_queued_errors "max-queued-errors" QUEUED_ERRORS = 64, 1..=65_536;
 }

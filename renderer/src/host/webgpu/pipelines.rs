@@ -24,6 +24,7 @@ pub struct Pipeline<P> {
     label: String,
     device: Device,
     _claim: Arc<Claim>,
+    _shaders: [Option<Arc<Claim>>; 2],
 }
 
 /// `gpu-compute-pipeline`
@@ -44,6 +45,11 @@ trait Description: Send + 'static {
     /// What the pipeline's layout has of immediate data, in bytes.
     fn immediate_bytes(&self) -> u32;
 
+    /// Its stages, at most two.
+    fn stages(&self) -> [Option<&Stage>; 2] {
+        [None, None]
+    }
+
     /// Why the pipeline cannot be made, if wgpu would not say it.
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
         None
@@ -63,6 +69,8 @@ struct Stage {
     workgroup_source: Option<Arc<str>>,
     /// What the shader takes of immediate data.
     immediate_bytes: u32,
+    /// Of the shader module, which wgpu's pipeline keeps.
+    claim: Option<Arc<Claim>>,
     entry_point: Option<String>,
     constants: Vec<(String, f64)>,
 }
@@ -74,6 +82,7 @@ impl Stage {
             module: invalid_module(device, ""),
             workgroup_source: None,
             immediate_bytes: 0,
+            claim: None,
             entry_point: None,
             constants: Vec::new(),
         }
@@ -124,6 +133,10 @@ impl Description for ComputeDescription {
 
     fn immediate_bytes(&self) -> u32 {
         self.layout.as_ref().map_or(self.stage.immediate_bytes, |layout| layout.immediate_bytes)
+    }
+
+    fn stages(&self) -> [Option<&Stage>; 2] {
+        [Some(&self.stage), None]
     }
 
     /// <https://www.w3.org/TR/webgpu/#dom-supported-limits-maxcomputeworkgroupstoragesize>
@@ -216,6 +229,10 @@ impl Description for RenderDescription {
         self.layout.as_ref().map_or(auto, |layout| layout.immediate_bytes)
     }
 
+    fn stages(&self) -> [Option<&Stage>; 2] {
+        [Some(&self.vertex), self.fragment.as_ref().map(|(stage, _)| stage)]
+    }
+
     fn refusal(&self, _device: &wgpu::Device) -> Option<String> {
         let targets = self.fragment.as_ref().map(|(_, targets)| targets.as_slice());
         let message = multisample_refusal(self.multisample, targets)?;
@@ -302,17 +319,20 @@ struct Plan {
     immediate_bytes: u32,
     label: String,
     claim: Arc<Claim>,
+    shaders: [Option<Arc<Claim>>; 2],
 }
 
 impl Plan {
     /// Counts the pipeline before it is made.
-    fn new(device: &Device, description: &impl Description) -> Result<Self, OverQuota> {
+    fn new<D: Description>(device: &Device, description: &D) -> Result<Self, OverQuota> {
         let claim = device.claim(Kind::Pipeline)?;
+        let shaders = description.stages().map(|stage| stage.and_then(|stage| stage.claim.clone()));
         Ok(Self {
             device: device.clone(),
             immediate_bytes: description.immediate_bytes(),
             label: description.label().to_owned(),
             claim,
+            shaders,
         })
     }
 
@@ -321,12 +341,12 @@ impl Plan {
         self,
         compiled: Result<(D::Pipeline, Option<GpuError>), CompileError>,
     ) -> (Pipeline<D::Pipeline>, Option<GpuError>) {
-        let Self { device, immediate_bytes, label, claim } = self;
+        let Self { device, immediate_bytes, label, claim, shaders } = self;
         let (wgpu, error) = compiled.unwrap_or_else(|failure| {
             let error = GpuError::new(ErrorKind::Internal, format!("{failure} at the pipeline {label:?}"));
             (device.unheard(|device| D::create_invalid(device, &label)).0, Some(error))
         });
-        (Pipeline { wgpu, immediate_bytes, label, device, _claim: claim }, error)
+        (Pipeline { wgpu, immediate_bytes, label, device, _claim: claim, _shaders: shaders }, error)
     }
 }
 
@@ -383,13 +403,14 @@ impl WebGpuCtxView<'_> {
     ) -> wasmtime::Result<Stage> {
         let module = self.table.get(module)?;
         let immediate_bytes = module.immediate_bytes;
+        let claim = Some(Arc::clone(&module.claim));
         let (module, workgroup_source) = (module.wgpu.clone(), module.workgroup_source.clone());
         let constants = match constants {
             Some(record) => self.table.delete(record)?.into_iter().collect(),
             None => Vec::new(),
         };
         let entry_point = entry_point.map(labels::entry_point);
-        Ok(Stage { module, workgroup_source, immediate_bytes, entry_point, constants })
+        Ok(Stage { module, workgroup_source, immediate_bytes, claim, entry_point, constants })
     }
 
     fn layout(&self, layout: &wit::GpuLayoutMode) -> wasmtime::Result<Option<Layout>> {

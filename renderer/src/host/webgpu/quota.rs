@@ -12,7 +12,7 @@
 //!
 //! `destroy` needs no 1 and 2 for the memory: wgpu frees it after 3.
 //!
-//! Counted in bytes are buffers, textures with all mip levels, layers and samples, query sets, a surface's textures, what is written by
+//! The bytes of a shader module are those of its source, and have a limit of their own. Counted in bytes of memory are buffers, textures with all mip levels, layers and samples, query sets, a surface's textures, what is written by
 //! the queue until the GPU has it, and the second copy of a buffer that is mapped at its creation. Not counted are what the host needs
 //! for a device itself and for reading pictures back, which no scene can multiply, and what a driver wastes by its own alignment.
 //!
@@ -81,6 +81,14 @@ impl Kind {
     }
 }
 
+fn out_of_memory(limits: &SceneLimits) -> OverQuota {
+    OverQuota {
+        what: "bytes of GPU memory",
+        limit: limits.max_gpu_memory_bytes,
+        setting: "max-gpu-memory-bytes",
+    }
+}
+
 /// The counts of one scene, over all its devices.
 pub(super) struct Quota {
     limits: SceneLimits,
@@ -93,6 +101,8 @@ pub(super) struct Quota {
 #[derive(Default)]
 struct State {
     bytes: u64,
+    /// Of shader modules.
+    source_bytes: u64,
     counts: [u64; Kind::COUNT],
     /// Rises with whatever is made, begun or finished, and so tells what came first.
     now: u64,
@@ -142,15 +152,26 @@ impl State {
         &mut self.counts[kind as usize]
     }
 
+    /// The bytes of which those of this kind are: of sources, or of the GPU's memory.
+    fn pool(&mut self, limits: &SceneLimits, kind: Option<Kind>) -> (&mut u64, OverQuota) {
+        if kind == Some(Kind::ShaderModule) {
+            let quota = OverQuota {
+                what: "bytes of shader modules' sources together",
+                limit: limits.max_total_shader_bytes,
+                setting: "max-total-shader-bytes",
+            };
+            (&mut self.source_bytes, quota)
+        } else {
+            (&mut self.bytes, out_of_memory(limits))
+        }
+    }
+
     /// Counts one more, if it may be.
     fn add(&mut self, limits: &SceneLimits, kind: Option<Kind>, bytes: u64) -> Result<(), OverQuota> {
-        let total = self.bytes.saturating_add(bytes);
-        if bytes > 0 && total > limits.max_gpu_memory_bytes {
-            return Err(OverQuota {
-                what: "bytes of GPU memory",
-                limit: limits.max_gpu_memory_bytes,
-                setting: "max-gpu-memory-bytes",
-            });
+        let (pool, quota) = self.pool(limits, kind);
+        let total = pool.saturating_add(bytes);
+        if bytes > 0 && total > quota.limit {
+            return Err(quota);
         }
         if let Some(kind) = kind {
             let quota = kind.quota(limits);
@@ -160,12 +181,14 @@ impl State {
             }
             *count = count.saturating_add(1);
         }
-        self.bytes = total;
+        *self.pool(limits, kind).0 = total;
         Ok(())
     }
 
     fn give_back(&mut self, remains: &Remains) {
-        self.bytes = self.bytes.saturating_sub(remains.bytes);
+        let pool =
+            if remains.kind == Some(Kind::ShaderModule) { &mut self.source_bytes } else { &mut self.bytes };
+        *pool = pool.saturating_sub(remains.bytes);
         if let Some(kind) = remains.kind {
             let count = self.count(kind);
             *count = count.saturating_sub(1);
@@ -233,17 +256,20 @@ impl State {
     }
 
     /// Whether all that the GPU may still use would make room for this, and the GPU has moved since a wait was in vain.
-    fn is_worth_a_wait(&self, limits: &SceneLimits, kind: Option<Kind>, bytes: u64) -> bool {
+    fn is_worth_a_wait(&mut self, limits: &SceneLimits, kind: Option<Kind>, bytes: u64) -> bool {
         if self.in_vain == Some(self.done()) {
             return false;
         }
         let (mut of_kind, mut leaving_bytes) = (0_u64, 0_u64);
         for (_, remains) in self.leaving.values().flat_map(|leaving| &leaving.queue) {
-            leaving_bytes = leaving_bytes.saturating_add(remains.bytes);
+            let is_source = remains.kind == Some(Kind::ShaderModule);
+            if is_source == (kind == Some(Kind::ShaderModule)) {
+                leaving_bytes = leaving_bytes.saturating_add(remains.bytes);
+            }
             of_kind = of_kind.saturating_add(u64::from(kind.is_some() && remains.kind == kind));
         }
-        let total = self.bytes.saturating_sub(leaving_bytes).saturating_add(bytes);
-        let fits = bytes == 0 || total <= limits.max_gpu_memory_bytes;
+        let (pool, quota) = self.pool(limits, kind);
+        let fits = bytes == 0 || pool.saturating_sub(leaving_bytes).saturating_add(bytes) <= quota.limit;
         fits && kind.is_none_or(|kind| {
             let count = self.counts.get(kind as usize).copied().unwrap_or_default();
             count.saturating_sub(of_kind) < kind.quota(limits).limit
@@ -263,14 +289,6 @@ impl Quota {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while the lock is held, so the counts are whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn out_of_memory(&self) -> OverQuota {
-        OverQuota {
-            what: "bytes of GPU memory",
-            limit: self.limits.max_gpu_memory_bytes,
-            setting: "max-gpu-memory-bytes",
-        }
     }
 
     /// Whether there is any memory left.
@@ -493,7 +511,7 @@ impl Timeline {
             if !self.quota.has_room() {
                 self.quota.wait();
                 if !self.quota.has_room() {
-                    return Err(self.quota.out_of_memory());
+                    return Err(out_of_memory(&self.quota.limits));
                 }
             }
         }

@@ -23,7 +23,8 @@ pub struct ShaderModule {
     pub(super) immediate_bytes: u32,
     messages: Vec<CompilationMessage>,
     label: String,
-    _claim: Arc<Claim>,
+    /// A pipeline keeps what was compiled, and so has it, too.
+    pub(super) claim: Arc<Claim>,
 }
 
 /// `gpu-compilation-info`
@@ -155,7 +156,11 @@ impl WebGpuCtxView<'_> {
         descriptor: wit::GpuShaderModuleDescriptor,
     ) -> wasmtime::Result<Resource<ShaderModule>> {
         let device = self.table.get(device)?;
-        let claim = device.claim(Kind::ShaderModule)?;
+        let refusal = check_source(&descriptor.code, device.scene_limits().max_shader_bytes).err();
+        // Nothing is kept of a source that is refused.
+        let kept = if refusal.is_none() { descriptor.code.len() } else { 0 };
+        let bytes = u64::try_from(kept).unwrap_or(u64::MAX);
+        let claim = device.claim_memory(Some(Kind::ShaderModule), bytes)?;
         let label = labels::of(descriptor.label);
         let refuse = |kind: ErrorKind, message: String| {
             let wgpu = invalid_module(device.wgpu(), &label);
@@ -163,19 +168,18 @@ impl WebGpuCtxView<'_> {
             (wgpu, vec![CompilationMessage::error(message)], 0)
         };
         let mut workgroup_source = None;
-        let (wgpu, messages, immediate_bytes) =
-            if let Err(message) = check_source(&descriptor.code, device.scene_limits().max_shader_bytes) {
-                refuse(ErrorKind::Validation, message)
-            } else {
-                workgroup_source =
-                    may_use_workgroup_memory(&descriptor.code).then(|| descriptor.code.as_str().into());
-                let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
-                let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
-                compiled.unwrap_or_else(|error| {
-                    refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
-                })
-            };
-        let module = ShaderModule { wgpu, workgroup_source, immediate_bytes, messages, label, _claim: claim };
+        let (wgpu, messages, immediate_bytes) = if let Some(message) = refusal {
+            refuse(ErrorKind::Validation, message)
+        } else {
+            workgroup_source =
+                may_use_workgroup_memory(&descriptor.code).then(|| descriptor.code.as_str().into());
+            let (theirs, name, code) = (device.wgpu().clone(), label.clone(), descriptor.code);
+            let compiled = device.gpu().compiler().run(move || compile(&theirs, &name, &code));
+            compiled.unwrap_or_else(|error| {
+                refuse(ErrorKind::Internal, format!("{error} at the shader module {label:?}"))
+            })
+        };
+        let module = ShaderModule { wgpu, workgroup_source, immediate_bytes, messages, label, claim };
         Ok(self.table.push(module)?)
     }
 }

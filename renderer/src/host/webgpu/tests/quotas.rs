@@ -596,3 +596,28 @@ async fn what_a_pass_keeps_is_counted_even_if_its_encoder_was_finished_before_it
     HostGpuRenderPassEncoder::drop(&mut scene.view(), pass).unwrap();
     assert_eq!(scene.bytes_when_idle(), 0);
 }
+
+#[tokio::test]
+async fn sources_of_shaders_have_a_limit_together_and_a_pipeline_keeps_them() {
+    let limits = SceneLimits { max_total_shader_bytes: 256 << 10, ..SceneLimits::default() };
+    let mut scene = Scene::with_limits(limits).await;
+    let source = format!("{RED}//{}", "x".repeat(150 << 10));
+    let make = |scene: &mut Scene| {
+        let device = scene.device();
+        let descriptor =
+            GpuShaderModuleDescriptor { code: source.clone(), compilation_hints: None, label: None };
+        scene.view().create_shader_module(device, descriptor)
+    };
+    let module = make(&mut scene).unwrap();
+    let over = make(&mut scene).unwrap_err().downcast::<OverQuota>().unwrap();
+    assert_eq!(over.setting, "max-total-shader-bytes");
+    let device = scene.device();
+    let descriptor = Scene::pipeline_descriptor(&module);
+    let pipeline = scene.view().create_render_pipeline(device, descriptor).unwrap();
+    HostGpuShaderModule::drop(&mut scene.view(), module).unwrap();
+    assert!(make(&mut scene).is_err(), "the pipeline has it");
+    HostGpuRenderPipeline::drop(&mut scene.view(), pipeline).unwrap();
+    make(&mut scene).unwrap();
+    assert_eq!(scene.quota().bytes(), 0, "no memory of the GPU");
+    assert_eq!(scene.errors(), Vec::<String>::new());
+}
