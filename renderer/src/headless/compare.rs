@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_shift_by_a_pixel_a_small_change_of_a_colour_and_a_missing_part_are_not_tolerated() {
         assert!(!difference(|x, y| disc(x + 1, y)).tolerated, "a shift");
-        let tinted = |x, y| if disc(x, y)[0] == 40 { [44, 60, 116] } else { disc(x, y) };
+        let tinted = |x, y| if disc(x, y)[0] == 40 { [48, 60, 112] } else { disc(x, y) };
         assert!(!difference(tinted).tolerated, "a colour");
         let patch = |x: u32, y: u32| x.abs_diff(40) < 5 && y.abs_diff(40) < 5;
         assert!(

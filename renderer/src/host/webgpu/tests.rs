@@ -345,23 +345,29 @@ async fn misused_encoders_and_passes_are_validation_errors() {
         HostGpuRenderPassEncoder::end(&mut scene.view(), pass).unwrap();
         scene.finish(&encoder);
     });
-    for (offset, size) in [(Some(17), None), (Some(u64::MAX), Some(u64::MAX)), (None, Some(0))] {
-        scene.refused("the range that was to be bound", |scene| {
-            let encoder = scene.encoder();
-            let pass = scene.pass(&encoder, &view);
-            HostGpuRenderPassEncoder::set_index_buffer(
-                &mut scene.view(),
-                lend(&pass),
-                lend(&vertices),
-                GpuIndexFormat::Uint16,
-                offset,
-                size,
-            )
-            .unwrap();
-            HostGpuRenderPassEncoder::end(&mut scene.view(), pass).unwrap();
-            scene.finish(&encoder);
+    let bind = |scene: &mut Scene, offset, size| {
+        let encoder = scene.encoder();
+        let pass = scene.pass(&encoder, &view);
+        let format = GpuIndexFormat::Uint16;
+        HostGpuRenderPassEncoder::set_index_buffer(
+            &mut scene.view(),
+            lend(&pass),
+            lend(&vertices),
+            format,
+            offset,
+            size,
+        )
+        .unwrap();
+        HostGpuRenderPassEncoder::end(&mut scene.view(), pass).unwrap();
+        scene.finish(&encoder);
+    };
+    for (offset, size) in [(Some(17), None), (Some(u64::MAX), Some(u64::MAX))] {
+        scene.refused("what was to be bound does not lie within its buffer", |scene| {
+            bind(scene, offset, size)
         });
     }
+    bind(&mut scene, None, Some(0));
+    assert_eq!(scene.errors(), Vec::<String>::new(), "no bytes may be bound");
 }
 
 #[tokio::test]
