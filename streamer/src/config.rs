@@ -291,8 +291,8 @@ impl Settings {
             allow_host: self.allow_host.or(other.allow_host),
             limit: match (self.limit, other.limit) {
                 // The later one of a name holds.
-                (Some(these), Some(those)) => Some(those.into_iter().chain(these).collect()),
-                (these, those) => these.or(those),
+                (Some(first), Some(second)) => Some(second.into_iter().chain(first).collect()),
+                (first, second) => first.or(second),
             },
             log: self.log.or(other.log),
             log_format: self.log_format.or(other.log_format),

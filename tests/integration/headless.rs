@@ -168,7 +168,9 @@ fn a_scene_that_never_rests_is_ended_by_its_time_limit() {
 fn a_scene_that_hangs_its_gpu_is_ended_by_its_time_limit() {
     let run = ways("0..6", &[(3, "KeyG")], &["--time-limit", "1"]);
     run.assert_fault("scene_gpu_timeout", &["frame 3", "GPU"]);
-    assert_eq!(run.greys(), [(0, 1), (1, 2), (2, 3)]);
+    // Two pictures may be on their way when the driver stops answering.
+    let greys = run.greys();
+    assert!(!greys.is_empty() && [(0, 1), (1, 2), (2, 3)].starts_with(&greys), "{greys:?}");
 }
 
 #[test]

@@ -63,11 +63,11 @@ impl Immediates {
         let mut from = 0;
         std::iter::from_fn(move || {
             let slots = self.is_set.get(..self.taken / SLOT_BYTES)?;
-            let start = from + slots.get(from..)?.iter().position(|is_set| *is_set)?;
+            let start = slots.get(from..)?.iter().position(|is_set| *is_set)?.saturating_add(from);
             let length = slots.get(start..)?.iter().take_while(|is_set| **is_set).count();
-            from = start + length;
-            let offset = u32::try_from(start * SLOT_BYTES).ok()?;
-            Some((offset, self.data.get(start * SLOT_BYTES..from * SLOT_BYTES)?))
+            from = start.saturating_add(length);
+            let bytes = start.saturating_mul(SLOT_BYTES)..from.saturating_mul(SLOT_BYTES);
+            Some((u32::try_from(bytes.start).ok()?, self.data.get(bytes)?))
         })
     }
 

@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use renderer_protocol::SceneLimits;
 
@@ -306,13 +306,14 @@ impl Quota {
             let busy = state.leaving.values().filter(|leaving| !leaving.queue.is_empty());
             (busy.map(|leaving| leaving.line.clone()).collect::<Vec<_>>(), state.done())
         };
-        let end = Instant::now().checked_add(WAIT);
+        let Some(share) = u32::try_from(lines.len()).ok().and_then(|lines| WAIT.checked_div(lines)) else {
+            return;
+        };
         for line in &lines {
             line.flush(self);
         }
         for line in &lines {
-            let left = end.map_or(WAIT, |end| end.saturating_duration_since(Instant::now()));
-            line.wait(left);
+            line.wait(share);
         }
         let mut state = self.state();
         state.settle();

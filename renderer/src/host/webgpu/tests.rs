@@ -363,7 +363,7 @@ async fn misused_encoders_and_passes_are_validation_errors() {
     };
     for (offset, size) in [(Some(17), None), (Some(u64::MAX), Some(u64::MAX))] {
         scene.refused("what was to be bound does not lie within its buffer", |scene| {
-            bind(scene, offset, size)
+            bind(scene, offset, size);
         });
     }
     bind(&mut scene, None, Some(0));

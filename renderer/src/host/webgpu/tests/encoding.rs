@@ -394,6 +394,9 @@ impl Scene {
     }
 }
 
+/// Records something that is to be submitted.
+type Recording<'a> = &'a dyn Fn(&mut Scene) -> Resource<CommandBuffer>;
+
 #[tokio::test]
 async fn a_texture_of_a_surface_that_is_bound_can_be_used_until_it_expires() {
     let (mut scene, view) = scene_with_view().await;
@@ -441,8 +444,7 @@ async fn a_texture_of_a_surface_that_is_bound_can_be_used_until_it_expires() {
         scene.end(&pass);
         scene.finish(&encoder)
     };
-    type Record<'a> = &'a dyn Fn(&mut Scene) -> Resource<CommandBuffer>;
-    let uses: [Record<'_>; 3] = [&in_render_pass, &in_compute_pass, &in_bundle];
+    let uses: [Recording<'_>; 3] = [&in_render_pass, &in_compute_pass, &in_bundle];
     for record in uses {
         let in_time = record(&mut scene);
         scene.submit(&[&in_time]);
