@@ -139,6 +139,31 @@ fn what_a_scene_writes_is_told_with_its_frame() {
     assert_eq!(run.summary["log"], serde_json::json!([line]));
 }
 
+/// `surface` waits for its window to be resized, which a render has no word for.
+#[test]
+fn the_conformance_topics_that_draw_can_be_rendered() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("input.jsonl");
+    let enter =
+        |frame| format!("{{\"frame\":{frame},\"event\":{{\"type\":\"key-down\",\"code\":\"Enter\"}}}}\n");
+    std::fs::write(&script, (0..10).map(enter).collect::<String>()).unwrap();
+    for topic in ["canvas", "frame_buffer"] {
+        let out = folder.path().join(topic);
+        let output = scenecast()
+            .arg("render")
+            .arg(scene(&format!("conformance/{topic}")))
+            .args(["--size", "320x180", "--frames", "10", "--input"])
+            .arg(&script)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let picture = image::open(out.join("10.png")).unwrap().to_rgb8();
+        assert!(picture.pixels().any(|pixel| pixel.0 != [0; 3]), "{topic} draws something");
+    }
+}
+
 #[test]
 fn a_scene_that_traps_is_named_with_its_frame_and_the_frames_before_are_kept() {
     let run = ways("0..30", &[(17, "KeyT")], &[]);

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::RenderArgs;
 
+/// A run of fewer frames is over before its stages work side by side, and says nothing of how well they do.
+const OVERLAPPED_FRAMES: usize = 30;
+
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     scene: String,
@@ -186,9 +189,13 @@ impl Summary {
         let slowest = stages.iter().map(|(_, us)| *us).fold(0.0, f64::max);
         let per_frame = |(name, us): &(&str, f64)| format!("{name} {:.2} ms", us / 1e3 / frames.len() as f64);
         let stages: Vec<String> = stages.iter().map(per_frame).collect();
-        let share = 100.0 * slowest / self.elapsed_us.saturating_sub(self.first_after_us).max(1) as f64;
         let on = if threads > 1 { format!(" (on {threads} threads)") } else { String::new() };
-        writeln!(f, "a frame: {}{on}; {share:.0} % of the slowest stage's own rate", stages.join(", "))
+        write!(f, "a frame: {}{on}", stages.join(", "))?;
+        if frames.len() >= OVERLAPPED_FRAMES {
+            let took = self.elapsed_us.saturating_sub(self.first_after_us).max(1) as f64;
+            write!(f, "; {:.0} % of the slowest stage's own rate", (100.0 * slowest / took).min(100.0))?;
+        }
+        writeln!(f)
     }
 }
 
