@@ -139,27 +139,74 @@ fn what_a_scene_writes_is_told_with_its_frame() {
     assert_eq!(run.summary["log"], serde_json::json!([line]));
 }
 
-/// `surface` waits for its window to be resized, which a render has no word for.
+/// What the topics wait for: Enter in every frame, and for `surface` pointers, keys and another size.
+fn attendance() -> String {
+    let line = |frame: u32, event: serde_json::Value| {
+        serde_json::json!({"frame": frame, "event": event}).to_string() + "\n"
+    };
+    let pointer = |event: &str, x: f64, y: f64, buttons: u32| {
+        let shared = serde_json::json!({"type": event, "id": 1, "kind": "mouse", "x": x, "y": y});
+        let mut event = shared.as_object().unwrap().clone();
+        event.extend([("buttons".to_owned(), buttons.into()), ("pressure".to_owned(), 0.5.into())]);
+        event.into()
+    };
+    let key = |event: &str, code: &str, text: Option<String>| match text {
+        Some(text) => serde_json::json!({"type": event, "code": code, "text": text}),
+        None => serde_json::json!({"type": event, "code": code}),
+    };
+    let mut script = String::new();
+    for frame in 0..100 {
+        match frame {
+            3 => {
+                for step in 1..=50 {
+                    script += &line(frame, pointer("pointer-move", f64::from(step) / 100.0, 0.25, 0));
+                }
+                script += &line(frame, pointer("pointer-down", 0.5, 0.25, 1));
+                script += &line(frame, pointer("pointer-move", 0.75, 0.25, 1));
+                script += &line(frame, pointer("pointer-up", 1.0, 1.0, 0));
+            }
+            5 => {
+                let a = serde_json::json!(
+                    {"type": "key-down", "code": "KeyA", "text": "Ä", "alt": true, "shift": true}
+                );
+                script += &line(frame, a);
+                script += &line(frame, key("key-up", "KeyA", None));
+                script += &line(frame, key("key-down", "NoSuchKey", None));
+            }
+            7 => script += &line(frame, serde_json::json!({"type": "resize", "width": 400, "height": 200})),
+            _ => {}
+        }
+        if let 5 | 6 = frame {
+            for number in (frame - 5) * 500..(frame - 4) * 500 {
+                script += &line(frame, key("key-down", "KeyB", Some(number.to_string())));
+            }
+        }
+        // The keys of frame 5 go on in the next.
+        if frame % 2 == 1 && frame != 5 || frame == 6 || frame > 8 {
+            script += &line(frame, key("key-down", "Enter", None));
+        }
+    }
+    script
+}
+
 #[test]
-fn the_conformance_topics_that_draw_can_be_rendered() {
+fn the_conformance_topics_that_draw_to_the_window_can_be_rendered() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("input.jsonl");
-    let enter =
-        |frame| format!("{{\"frame\":{frame},\"event\":{{\"type\":\"key-down\",\"code\":\"Enter\"}}}}\n");
-    std::fs::write(&script, (0..10).map(enter).collect::<String>()).unwrap();
-    for topic in ["canvas", "frame_buffer"] {
+    std::fs::write(&script, attendance()).unwrap();
+    for topic in ["canvas", "frame_buffer", "surface"] {
         let out = folder.path().join(topic);
         let output = scenecast()
             .arg("render")
             .arg(scene(&format!("conformance/{topic}")))
-            .args(["--size", "320x180", "--frames", "10", "--input"])
+            .args(["--size", "320x180", "--frames", "99", "--input"])
             .arg(&script)
             .arg("--out")
             .arg(&out)
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let picture = image::open(out.join("10.png")).unwrap().to_rgb8();
+        let picture = image::open(out.join("99.png")).unwrap().to_rgb8();
         assert!(picture.pixels().any(|pixel| pixel.0 != [0; 3]), "{topic} draws something");
     }
 }
