@@ -25,8 +25,8 @@ pub enum Tolerance {
 
 impl Default for Tolerance {
     /// FLIP with [`DEFAULT_THRESHOLD`], which lies between what a driver may change and what a person did. Measured with the gallery's scenes:
-    /// another vendor's GPU draws them with errors of 0.005 to 0.025; a colour that is two levels off makes 0.09, a shift by a pixel 0.14
-    /// to 0.19.
+    /// another vendor's GPU draws them with errors of 0.005 to 0.025; a constant of a colour that is 0.01 off makes 0.09, a shift by a
+    /// pixel 0.14 to 0.19.
     fn default() -> Self {
         Self::Flip { threshold: DEFAULT_THRESHOLD }
     }

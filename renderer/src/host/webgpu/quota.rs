@@ -12,9 +12,10 @@
 //!
 //! `destroy` needs no 1 and 2 for the memory: wgpu frees it after 3.
 //!
-//! The bytes of a shader module are those of its source, and have a limit of their own. Counted in bytes of memory are buffers, textures with all mip levels, layers and samples, query sets, a surface's textures, what is written by
-//! the queue until the GPU has it, and the second copy of a buffer that is mapped at its creation. Not counted are what the host needs
-//! for a device itself and for reading pictures back, which no scene can multiply, and what a driver wastes by its own alignment.
+//! The bytes of a shader module are those of its source, and have a limit of their own. Counted in bytes of memory are buffers, textures
+//! with all mip levels, layers and samples, query sets, the surface's textures, what is written by the queue until the GPU has it, and
+//! the second copy of a buffer that is mapped at its creation. Not counted are what the host needs for a device itself and for reading
+//! pictures back, which no scene can multiply, and what a driver or wgpu reserves beyond what was asked for.
 //!
 //! This module knows wgpu's queue only to ask how far it is, and nothing of resources' tables or of error scopes.
 
