@@ -29,6 +29,22 @@ pub enum Code {
     SceneNoEntryPoint,
     /// The scene could not be compiled.
     SceneUncompilable,
+    /// The scene is larger than may be uploaded.
+    SceneTooLarge,
+    /// The library, or the caller's part of it, is full.
+    LibraryFull,
+    /// The disk is full.
+    DiskFull,
+    /// There is no picture to show yet, or none any more.
+    NoPicture,
+    /// The caller did not say who it is, or not so that it is believed.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
+    /// The request comes from a page of another origin.
+    ForeignOrigin,
+    /// The caller's address asks too often.
+    TooManyRequests,
     /// The request is not of the documented form.
     BadRequest,
     /// The body is not SDP that a peer can be made of.
@@ -99,6 +115,20 @@ impl Code {
             Self::SceneUncompilable => {
                 ("scene_uncompilable", S::UNPROCESSABLE_ENTITY, "The scene cannot be compiled")
             }
+            Self::SceneTooLarge => ("scene_too_large", S::PAYLOAD_TOO_LARGE, "The scene is too large"),
+            Self::LibraryFull => {
+                ("library_full", S::INSUFFICIENT_STORAGE, "There is no room for another scene")
+            }
+            Self::DiskFull => ("disk_full", S::INSUFFICIENT_STORAGE, "The server's disk is full"),
+            Self::NoPicture => ("no_picture", S::NOT_FOUND, "There is no picture"),
+            Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "A valid token is needed"),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "The token does not allow this"),
+            Self::ForeignOrigin => {
+                ("foreign_origin", S::FORBIDDEN, "The request comes from a page of another origin")
+            }
+            Self::TooManyRequests => {
+                ("too_many_requests", S::TOO_MANY_REQUESTS, "This address asks too often")
+            }
             Self::BadRequest => ("bad_request", S::BAD_REQUEST, "The request cannot be understood"),
             Self::BadSdp => ("bad_sdp", S::BAD_REQUEST, "The body is not a usable SDP"),
             Self::SdpWithoutH264 => {
@@ -143,6 +173,7 @@ impl Code {
     const fn retry_after_seconds(self) -> Option<u16> {
         match self {
             Self::TooManyPendingOffers => Some(1),
+            Self::TooManyRequests => Some(5),
             Self::TooManySessions | Self::TooManyViewers | Self::Draining => Some(10),
             _ => None,
         }
@@ -233,6 +264,14 @@ mod tests {
             C::SceneImportNotOffered,
             C::SceneNoEntryPoint,
             C::SceneUncompilable,
+            C::SceneTooLarge,
+            C::LibraryFull,
+            C::DiskFull,
+            C::NoPicture,
+            C::Unauthorized,
+            C::Forbidden,
+            C::ForeignOrigin,
+            C::TooManyRequests,
             C::BadRequest,
             C::BadSdp,
             C::SdpWithoutH264,

@@ -3,6 +3,7 @@
 //! It never compiles, instantiates or touches a scene, a shader or a GPU, and survives whatever a scene, a worker, a viewer or
 //! the network does.
 
+pub mod auth;
 pub mod config;
 pub mod error;
 pub mod http;

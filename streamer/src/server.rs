@@ -98,7 +98,7 @@ pub async fn run(
         rtc: Arc::clone(&rtc),
         metrics,
         offer: Offer { max_size: config.max_size, frame_rate_hz: config.frame_rate_hz },
-        pending_offers: PendingOffers::default(),
+        pending_offers: PendingOffers::new(config.max_pending_offers),
     };
     let router = http::router(app, &config.allowed_origins, AllowedHosts::new(listen, &config.allowed_hosts));
     let stop_http = CancellationToken::new();

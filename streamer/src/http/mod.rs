@@ -36,9 +36,6 @@ use crate::{
 };
 pub use guard::AllowedHosts;
 
-/// Peers that are connecting, in all sessions. Each holds ICE and DTLS state for somebody who has not proved an address yet.
-const MAX_PENDING_OFFERS: usize = 64;
-
 /// What requests are answered with.
 #[derive(Clone)]
 pub struct App {
@@ -84,13 +81,15 @@ pub struct Offer {
     pub frame_rate_hz: u32,
 }
 
-/// Places for peers that are connecting.
+/// Places for peers that are connecting, in all sessions. Each holds the state of ICE and DTLS for somebody who has not proved an
+/// address yet.
 #[derive(Clone)]
 pub struct PendingOffers(pub Arc<Semaphore>);
 
-impl Default for PendingOffers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_PENDING_OFFERS)))
+impl PendingOffers {
+    /// So many.
+    pub fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count)))
     }
 }
 
