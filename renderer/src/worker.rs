@@ -14,6 +14,7 @@ use std::{
 
 use renderer_protocol::{
     CodecError, EndReason, FromWorker, LogLine, OutOfRange, SceneFault, Start, ToWorker, codec,
+    handover::FileTaker,
 };
 use tokio::{
     net::{UnixStream, unix},
@@ -60,13 +61,13 @@ enum WorkerError {
     System(#[from] std::io::Error),
 }
 
-/// Runs a session over this socket and ends the process.
-pub fn run(broker: std::os::unix::net::UnixStream) -> ! {
+/// Runs a session over this socket, with the scene that comes by the other one, and ends the process.
+pub fn run(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> ! {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(WorkerError::from)
-        .and_then(|runtime| runtime.block_on(serve(broker)));
+        .and_then(|runtime| runtime.block_on(serve(broker, artifact)));
     let status = match served {
         Ok(()) => 0,
         Err(WorkerError::Connection(CodecError::Closed)) => {
@@ -81,7 +82,7 @@ pub fn run(broker: std::os::unix::net::UnixStream) -> ! {
     crate::end_process(status)
 }
 
-async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError> {
+async fn serve(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> Result<(), WorkerError> {
     broker.set_nonblocking(true)?;
     let mut broker = UnixStream::from_std(broker)?;
     codec::greet(&mut broker).await?;
@@ -92,7 +93,7 @@ async fn serve(broker: std::os::unix::net::UnixStream) -> Result<(), WorkerError
     let reason = match Gpu::open(Backend::Vulkan) {
         Ok(gpu) => {
             let _ = outbox.sender.send(FromWorker::Ready(gpu.info())).await;
-            session(reader, &outbox, gpu).await?
+            session(reader, artifact, &outbox, gpu).await?
         }
         Err(error) => EndReason::Internal(error.to_string()),
     };
@@ -148,6 +149,7 @@ async fn read(mut reader: unix::OwnedReadHalf, incoming: mpsc::Sender<Result<ToW
 
 async fn session(
     reader: unix::OwnedReadHalf,
+    artifact: FileTaker,
     outbox: &Outbox,
     gpu: Arc<Gpu>,
 ) -> Result<EndReason, WorkerError> {
@@ -161,7 +163,7 @@ async fn session(
             other => debug!(?other, "ignored before `Start`"),
         }
     };
-    match Session::start(&start, outbox, gpu) {
+    match Session::start(&start, artifact, outbox, gpu) {
         Ok(session) => session.run(inbox, &outbox.sender).await,
         Err(error) => Ok(EndReason::Internal(format!("{error:#}"))),
     }
@@ -181,8 +183,8 @@ struct Session {
 }
 
 impl Session {
-    fn start(start: &Start, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
-        let scene = Scene::load(&start.artifact)?;
+    fn start(start: &Start, artifact: FileTaker, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
+        let scene = Scene::load(artifact.take()?)?;
         let clock = FrameClock::real();
         let window = Window::new(start.size);
         let (pipeline_end, pipeline_ended) = oneshot::channel();

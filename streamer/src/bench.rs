@@ -24,6 +24,7 @@ use renderer::{
 use renderer_protocol::{
     AccessUnit, AdapterInfo, FrameSize, FromWorker, InputEvent, KeyEvent, Modifiers, SceneLimits, Start,
     ToWorker, ViewerId, codec,
+    handover::{self, FileGiver},
 };
 use tokio::{
     net::UnixStream,
@@ -112,14 +113,9 @@ async fn measure_worker(
     let FromWorker::Ready(adapter) = worker.next().await? else {
         bail!("the worker's first message is not `Ready`")
     };
-    let start = Start {
-        artifact,
-        size,
-        frame_rate_hz,
-        bitrate_bps: BITRATE_BPS,
-        seed: 0,
-        limits: SceneLimits::default(),
-    };
+    let start =
+        Start { size, frame_rate_hz, bitrate_bps: BITRATE_BPS, seed: 0, limits: SceneLimits::default() };
+    worker.give(&artifact)?;
     worker.send(&ToWorker::Start(start)).await?;
     worker.send(&ToWorker::SetWatched(true)).await?;
     // A scene hears what happens after it has asked for its input, which it has before its first picture.
@@ -176,21 +172,31 @@ fn record(recorder: &mut Recorder, unit: &AccessUnit, frame_cpu_us: u64) {
 struct Worker {
     process: Child,
     socket: UnixStream,
+    artifact: Option<FileGiver>,
 }
 
 impl Worker {
     async fn start() -> anyhow::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        let (giver, taker) = handover::pair()?;
         let process = Command::new(std::env::current_exe()?)
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(OwnedFd::from(taker)))
             .kill_on_drop(true)
             .spawn()
             .context("the worker process cannot be started")?;
         let mut socket = UnixStream::from_std(ours)?;
         codec::greet(&mut socket).await?;
-        Ok(Self { process, socket })
+        Ok(Self { process, socket, artifact: Some(giver) })
+    }
+
+    /// Hands the compiled scene over.
+    fn give(&mut self, artifact: &Path) -> anyhow::Result<()> {
+        let giver = self.artifact.take().context("the worker has a scene already")?;
+        let file = std::fs::File::open(artifact)?;
+        Ok(giver.give(&file)?)
     }
 
     async fn send(&mut self, message: &ToWorker) -> anyhow::Result<()> {

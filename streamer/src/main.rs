@@ -11,7 +11,10 @@ mod renderer_entry;
 
 use std::{
     io::Write,
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     process::ExitCode,
 };
@@ -19,6 +22,7 @@ use std::{
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use cli::{Bench, Cli, Command, Serve};
 use renderer_entry::Pace;
+use renderer_protocol::handover::FileTaker;
 use streamer::{config::Settings, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -91,17 +95,22 @@ async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) {
 
 fn run_worker() -> ExitCode {
     logging::for_child();
-    // The broker gives one end of its socket pair as standard input.
-    let socket = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
-    let socket = socket.and_then(|socket| socket.peer_addr().map(|_| socket));
-    if let Ok(socket) = socket {
-        renderer_entry::worker(socket)
+    // The broker gives one end of each of its socket pairs: for messages as standard input, for the scene as standard output.
+    let sockets = (connected(std::io::stdin().as_fd()), connected(std::io::stdout().as_fd()));
+    if let (Ok(broker), Ok(artifact)) = sockets {
+        renderer_entry::worker(broker, FileTaker::from(OwnedFd::from(artifact)))
     } else {
         say(
-            "`scenecast worker` is started by `scenecast serve`, which gives it a socket; it cannot be used by hand",
+            "`scenecast worker` is started by `scenecast serve`, which gives it its sockets; it cannot be used by hand",
         );
         ExitCode::from(2)
     }
+}
+
+fn connected(descriptor: BorrowedFd<'_>) -> std::io::Result<UnixStream> {
+    let socket = UnixStream::from(descriptor.try_clone_to_owned()?);
+    socket.peer_addr()?;
+    Ok(socket)
 }
 
 fn run_bench(bench: Bench) -> ExitCode {

@@ -3,13 +3,14 @@
 use std::{os::unix::net::UnixStream, path::Path, process::ExitCode};
 
 use renderer::scene::CompileError;
+use renderer_protocol::handover::FileTaker;
 use streamer::session::compile::CompileReport;
 
 pub(crate) use crate::bench::{Pace, hostcalls as bench_hostcalls, pipeline as bench_pipeline};
 
-/// Runs a session's scene for the broker at the other end of the socket.
-pub(crate) fn worker(broker: UnixStream) -> ExitCode {
-    renderer::worker::run(broker)
+/// Runs a session's scene for the broker at the other end of the socket. The scene comes by the other one.
+pub(crate) fn worker(broker: UnixStream, artifact: FileTaker) -> ExitCode {
+    renderer::worker::run(broker, artifact)
 }
 
 /// Compiles a scene into the cache, or says why it cannot be run here. An error is ours.

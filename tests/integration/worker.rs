@@ -199,9 +199,11 @@ async fn a_scene_that_exits_has_finished_or_failed_as_its_status_says() {
 async fn a_broker_of_another_version_is_refused() {
     let (ours, theirs) = StdUnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
+    let (_giver, taker) = renderer_protocol::handover::pair().unwrap();
     let mut process = Command::new(scenecast())
         .arg("worker")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(OwnedFd::from(taker)))
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

@@ -1,7 +1,8 @@
 //! The messages that the broker and a worker exchange, and nothing else.
 //!
 //! A connection is one stream socket pair. Both sides first send [`Hello`] and read the other's; a version that differs ends
-//! the connection. After that the broker sends [`ToWorker`], the worker [`FromWorker`], each as one frame of [`codec`].
+//! the connection. After that the broker sends [`ToWorker`], the worker [`FromWorker`], each as one frame of [`codec`]. What is no
+//! message, the open file of the compiled scene, has a socket of its own, [`handover`].
 //!
 //! Both sides treat the other as a possible enemy: decoding never panics, lengths are checked before anything is allocated,
 //! and the values that a peer controls are checked by [`FromWorker::check`] and [`ToWorker::check`] before they are used.
@@ -10,6 +11,7 @@
 pub mod codec;
 mod end;
 pub mod from_worker;
+pub mod handover;
 pub mod input;
 pub mod limits;
 mod size;
@@ -26,7 +28,7 @@ pub use to_worker::{Start, ToWorker};
 use serde::{Deserialize, Serialize};
 
 /// Changes whenever a message changes; both sides come from one binary, so any difference is an error.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// The first message in each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

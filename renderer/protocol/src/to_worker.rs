@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{FrameSize, InputEvent, OutOfRange, SceneLimits};
@@ -14,7 +12,7 @@ pub const MAX_INPUT_BATCH: usize = 256;
 /// What the broker tells a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Run this scene. Exactly once, first.
+    /// Run the scene that was given by [`handover`](crate::handover). Exactly once, first.
     Start(Start),
     /// What viewers did, in order. `sequence` comes back in the first access unit whose picture could have seen it.
     Input {
@@ -43,11 +41,9 @@ pub enum ToWorker {
     Stop,
 }
 
-/// What a worker needs to run a scene.
+/// What a worker needs to run a scene, beside the scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Start {
-    /// The compiled component in the cache, written by the compiler process.
-    pub artifact: PathBuf,
     /// The first size.
     pub size: FrameSize,
     /// Ticks a second, within [`FRAME_RATE_RANGE_HZ`].

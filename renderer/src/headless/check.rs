@@ -135,7 +135,10 @@ impl SceneCheck {
         let temporary =
             tempfile::tempdir().map_err(|error| OutputError { path: std::env::temp_dir(), error })?;
         let cache = self.cache.unwrap_or_else(|| temporary.path().to_owned());
-        let scene = Scene::load(&compile(&self.scene, &cache)?).map_err(CompileError::from)?;
+        let artifact = compile(&self.scene, &cache)?;
+        let artifact =
+            std::fs::File::open(&artifact).map_err(|error| CompileError::Cache { path: artifact, error })?;
+        let scene = Scene::load(artifact).map_err(CompileError::from)?;
         let gpu = Gpu::open(Backend::Vulkan)?;
         let adapter = adapter_text(&gpu.info());
         let folder = goldens.as_ref().to_owned();

@@ -59,7 +59,7 @@ pub fn compile(scene: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     check::check_header(&bytes)?;
     let engine = engine()?;
     let artifact = cache.join(format!("{}.cwasm", artifact_name(&engine, &bytes)));
-    if read_artifact(&artifact).is_ok() {
+    if fs::File::open(&artifact).and_then(|file| read_artifact(&file)).is_ok() {
         return Ok(artifact);
     }
     let component = to_native(&engine, &bytes)?;
@@ -130,9 +130,9 @@ fn write_artifact(cache: &Path, artifact: &Path, native: &[u8]) -> std::io::Resu
 }
 
 /// The native code of an artifact, after its digest was found to hold: a file that was cut or damaged is none.
-fn read_artifact(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_artifact(file: &fs::File) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_ARTIFACT_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_ARTIFACT_BYTES).read_to_end(&mut bytes)?;
     let damaged = || std::io::Error::new(std::io::ErrorKind::InvalidData, "the artifact is damaged");
     let (digest, native) = bytes.split_at_checked(DIGEST_BYTES).ok_or_else(damaged)?;
     if Sha256::digest(native).as_slice() != digest {
@@ -143,7 +143,7 @@ fn read_artifact(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Loads an artifact in a worker.
-pub(crate) fn load(engine: &Engine, artifact: &Path) -> wasmtime::Result<Component> {
+pub(crate) fn load(engine: &Engine, artifact: &fs::File) -> wasmtime::Result<Component> {
     let native = read_artifact(artifact)?;
     // SAFETY: the bytes are what `Component::serialize` gave in `compile`: their digest was just checked, and only the compiler process of
     // the same user writes the cache folder. wasmtime itself refuses artifacts of another version or configuration.
@@ -183,12 +183,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let artifact = folder.path().join("a.cwasm");
         write_artifact(folder.path(), &artifact, b"native code").unwrap();
-        assert_eq!(read_artifact(&artifact).unwrap(), b"native code");
+        let read = || read_artifact(&fs::File::open(&artifact).unwrap());
+        assert_eq!(read().unwrap(), b"native code");
         let mut bytes = fs::read(&artifact).unwrap();
         bytes[40] ^= 1;
         fs::write(&artifact, bytes).unwrap();
-        assert!(read_artifact(&artifact).is_err());
+        assert!(read().is_err());
         fs::write(&artifact, b"short").unwrap();
-        assert!(read_artifact(&artifact).is_err());
+        assert!(read().is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Instantiates a scene and calls its entry point.
 
-use std::{future::poll_fn, path::Path, pin::pin, time::Duration};
+use std::{fs::File, future::poll_fn, pin::pin, time::Duration};
 
 use renderer_protocol::{EndReason, SceneFault, SceneLimits};
 use wasmtime::{
@@ -38,9 +38,9 @@ enum EntryFunc {
 
 impl Scene {
     /// Loads what the compiler process left in the cache.
-    pub fn load(artifact: &Path) -> wasmtime::Result<Self> {
+    pub fn load(artifact: File) -> wasmtime::Result<Self> {
         let engine = engine()?;
-        let component = compile::load(&engine, artifact)?;
+        let component = compile::load(&engine, &artifact)?;
         let entry = check::entry(&engine, &component)?;
         Ok(Self { engine, component, entry })
     }

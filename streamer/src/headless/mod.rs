@@ -144,7 +144,9 @@ fn load(args: &RenderArgs) -> Result<Scene, Stop> {
         }
         error => Stop::environment(error),
     })?;
-    Scene::load(&artifact).map_err(|error| Stop::environment(format!("{error:#}")))
+    let artifact = std::fs::File::open(&artifact)
+        .map_err(|error| Stop::environment(format!("{} cannot be read: {error}", artifact.display())))?;
+    Scene::load(artifact).map_err(|error| Stop::environment(format!("{error:#}")))
 }
 
 fn tell(args: &RenderArgs, summary: &Summary, outcome: &Outcome) {

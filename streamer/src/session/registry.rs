@@ -131,17 +131,18 @@ impl Sessions {
         );
         let info = SessionInfo { id, scene: new.scene, size: new.size, frame_rate_hz: new.frame_rate_hz };
         let start = Start {
-            artifact,
             size: new.size,
             frame_rate_hz: new.frame_rate_hz,
             bitrate_bps: self.limits.bitrate_bps.min(self.limits.max_bitrate_bps),
             seed: rand::random(),
             limits: self.limits.scene,
         };
-        let fresh_queue_is_full =
-            |_| Problem::internal("Starting the session", &"the worker's queue is full");
-        worker.run(start).map_err(fresh_queue_is_full)?;
-        worker.send(ToWorker::SetWatched(true)).map_err(fresh_queue_is_full)?;
+        let artifact = std::fs::File::open(&artifact)
+            .map_err(|error| Problem::internal("Opening the compiled scene", &error))?;
+        worker.run(start, &artifact).map_err(|error| Problem::internal("Starting the session", &error))?;
+        worker
+            .send(ToWorker::SetWatched(true))
+            .map_err(|_| Problem::internal("Starting the session", &"the worker's queue is full"))?;
         self.launch(info, worker, slot, span)
     }
 

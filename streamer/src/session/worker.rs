@@ -3,9 +3,12 @@
 //! The worker may have been taken over by its scene. Whatever it sends is checked before anything else sees it; what it may not
 //! send ends it. Knows nothing of viewers.
 
-use std::{os::fd::OwnedFd, process::ExitStatus, time::Duration};
+use std::{fs::File, os::fd::OwnedFd, process::ExitStatus, time::Duration};
 
-use renderer_protocol::{AccessUnit, AdapterInfo, CodecError, FromWorker, LogLine, Start, ToWorker, codec};
+use renderer_protocol::{
+    AccessUnit, AdapterInfo, CodecError, FromWorker, LogLine, Start, ToWorker, codec,
+    handover::{self, FileGiver},
+};
 use tokio::{
     net::{
         UnixStream,
@@ -61,6 +64,20 @@ pub(super) enum StartError {
     Timeout,
 }
 
+/// Why a worker that lives was not given its scene.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    /// The compiled scene could not be handed over.
+    #[error("the compiled scene could not be handed to the worker: {0}")]
+    Handover(#[from] std::io::Error),
+    /// It was given one before.
+    #[error("the worker has a scene already")]
+    HasScene,
+    /// It does not take what it is sent.
+    #[error("the worker's queue is full")]
+    Stalled,
+}
+
 /// What a worker tells its session.
 #[derive(Debug)]
 pub(super) enum WorkerEvent {
@@ -79,6 +96,8 @@ pub(super) enum WorkerEvent {
 /// A worker that is ready. Dropping it kills the process.
 pub(super) struct Worker {
     child: Child,
+    /// The way of the compiled scene, until it has been given.
+    artifact: Option<FileGiver>,
     incoming: mpsc::Receiver<Result<FromWorker, CodecError>>,
     outgoing: mpsc::Sender<ToWorker>,
     ping_timer: Interval,
@@ -106,10 +125,11 @@ impl Worker {
     async fn start_unbounded(program: &Program) -> Result<(Self, AdapterInfo), StartError> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        // The command keeps `theirs` until it is dropped; as long as we hold it we would not notice that the worker is gone.
+        let (artifact, taker) = handover::pair()?;
+        // The command keeps their ends until it is dropped; as long as we hold them we would not notice that the worker is gone.
         let mut child = {
             let mut command = program.command("worker");
-            command.stdin(OwnedFd::from(theirs)).spawn()?
+            command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(taker)).spawn()?
         };
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(log_stderr(stderr, "worker").in_current_span());
@@ -142,6 +162,7 @@ impl Worker {
         ping_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let worker = Self {
             child,
+            artifact: Some(artifact),
             incoming,
             outgoing,
             ping_timer,
@@ -164,9 +185,10 @@ impl Worker {
         self.child.id()
     }
 
-    /// Gives it its scene.
-    pub(super) fn run(&mut self, start: Start) -> Result<(), Stalled> {
-        self.send(ToWorker::Start(start))
+    /// Gives it its scene: a compiled one, opened for reading alone.
+    pub(super) fn run(&mut self, start: Start, artifact: &File) -> Result<(), RunError> {
+        self.artifact.take().ok_or(RunError::HasScene)?.give(artifact)?;
+        self.send(ToWorker::Start(start)).map_err(|Stalled| RunError::Stalled)
     }
 
     /// Sends a control message.
@@ -442,6 +464,7 @@ mod tests {
         let child = tokio::process::Command::new("sleep").arg("3600").kill_on_drop(true).spawn().unwrap();
         let mut worker = Worker {
             child,
+            artifact: None,
             // Nothing is left to read: the socket is closed.
             incoming: mpsc::channel(1).1,
             outgoing: mpsc::channel(1).0,

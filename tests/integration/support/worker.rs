@@ -10,6 +10,7 @@ use std::{
 
 use renderer_protocol::{
     AccessUnit, EndReason, FrameSize, FromWorker, LogLine, SceneFault, SceneLimits, Start, ToWorker, codec,
+    handover::{self, FileGiver},
 };
 use tokio::{
     net::UnixStream,
@@ -31,6 +32,7 @@ const STDERR: &str = "stderr";
 pub struct Worker {
     process: Child,
     socket: Option<UnixStream>,
+    artifact: Option<FileGiver>,
     cache: tempfile::TempDir,
 }
 
@@ -44,18 +46,20 @@ impl Worker {
     pub async fn start_in(environment: &[(&str, &str)]) -> Self {
         let (ours, theirs) = StdUnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
+        let (artifact, taker) = handover::pair().unwrap();
         let cache = tempfile::tempdir().unwrap();
         let process = Command::new(scenecast())
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(OwnedFd::from(taker)))
             .stderr(Stdio::from(File::create(cache.path().join(STDERR)).unwrap()))
             .env("XDG_CACHE_HOME", cache.path())
             .envs(environment.iter().copied())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut worker = Self { process, socket: Some(UnixStream::from_std(ours).unwrap()), cache };
+        let socket = Some(UnixStream::from_std(ours).unwrap());
+        let mut worker = Self { process, socket, artifact: Some(artifact), cache };
         timeout(PATIENCE, codec::greet(worker.socket())).await.unwrap().unwrap();
         assert!(matches!(worker.next().await, FromWorker::Ready(adapter) if !adapter.name.is_empty()));
         worker
@@ -83,7 +87,9 @@ impl Worker {
     }
 
     async fn run_with(&mut self, scene: &Path, change: impl FnOnce(&mut Start)) {
-        let mut start = start(self.compile(scene).await);
+        let artifact = File::open(self.compile(scene).await).unwrap();
+        self.artifact.take().expect("a worker runs one scene").give(&artifact).unwrap();
+        let mut start = start();
         change(&mut start);
         self.send(&ToWorker::Start(start)).await;
         self.send(&ToWorker::SetWatched(true)).await;
@@ -201,9 +207,8 @@ pub fn assert_over_limit(end: &EndReason, limit: &str) {
 }
 
 /// What the tests start scenes with.
-fn start(artifact: PathBuf) -> Start {
+fn start() -> Start {
     Start {
-        artifact,
         size: size(320, 180),
         frame_rate_hz: 30,
         bitrate_bps: 1_000_000,
