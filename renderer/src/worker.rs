@@ -25,8 +25,8 @@ use tracing::{debug, warn};
 
 use crate::{
     frame::{
-        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Sink, Ticks, Timing,
-        cpu_time, pipeline::SinkClosed,
+        FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Screenshots, Sink, Ticks,
+        Timing, cpu_time, pipeline::SinkClosed,
     },
     gpu::{Backend, Gpu},
     host::{Window, wasi::LogSink},
@@ -176,6 +176,7 @@ struct Session {
     window: Window,
     pipeline: PipelineHandle,
     pipeline_ended: oneshot::Receiver<EndReason>,
+    screenshots: Screenshots,
     scene_ended: oneshot::Receiver<EndReason>,
     progress: Progress,
     epoch: Box<dyn Fn() + Send>,
@@ -203,6 +204,8 @@ impl Session {
             },
         )?;
         pipeline.handle.set_watched(false);
+        let screenshots =
+            Screenshots::spawn(pipeline.handle.clone(), screenshot_sink(outbox.sender.clone()))?;
         let lost_lines = Arc::new(AtomicU64::new(0));
         let run = scene.prepare(SceneContext {
             window: window.clone(),
@@ -222,6 +225,7 @@ impl Session {
             window,
             pipeline: pipeline.handle,
             pipeline_ended,
+            screenshots,
             scene_ended,
             progress,
             epoch,
@@ -280,6 +284,7 @@ impl Session {
             ToWorker::Input { sequence, events } => self.window.push_input(sequence, events),
             ToWorker::Resize(size) => self.window.resize(size),
             ToWorker::RequestKeyframe => self.pipeline.request_keyframe(),
+            ToWorker::TakeScreenshot => self.screenshots.take(),
             ToWorker::SetBitrate { bitrate_bps } => self.pipeline.set_bitrate(bitrate_bps),
             ToWorker::Ping { nonce } => {
                 if outbox.try_send(FromWorker::Pong { nonce }).is_err() {
@@ -385,6 +390,15 @@ impl Sink for OutboxSink {
             }
         };
         self.outbox.blocking_send(message).map_err(|_| SinkClosed)
+    }
+}
+
+/// Waits where the broker does not read, as pictures do.
+fn screenshot_sink(outbox: mpsc::Sender<FromWorker>) -> impl FnMut(Vec<u8>) + Send + 'static {
+    move |png| {
+        if outbox.blocking_send(FromWorker::Screenshot { png }).is_err() {
+            debug!("the broker is gone; its screenshot is for nobody");
+        }
     }
 }
 

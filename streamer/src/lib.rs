@@ -4,6 +4,7 @@
 //! the network does.
 
 pub mod auth;
+pub mod compiler;
 pub mod config;
 pub mod error;
 pub mod http;

@@ -11,26 +11,21 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    compiler::Compiler,
     config::{Config, DEFAULT_UDP_PORT},
     http::{self, AllowedHosts, App, Offer, PendingOffers},
-    library::Library,
+    library::{self, Library},
     metrics::Metrics,
     rtc::{RtcConfig, RtcServer},
-    session::{Program, SessionLimits, Sessions},
+    session::{Program, SessionLimits, Sessions, portrait::Painter},
 };
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The scenes are not there.
-    #[error("the folder of scenes {} cannot be read: {cause}; build the scenes with `make scenes`, or name another folder \
-             with --scenes", folder.display())]
-    Scenes {
-        /// Where they were looked for.
-        folder: PathBuf,
-        /// Why not.
-        cause: std::io::Error,
-    },
+    /// The scenes are not there, or cannot be kept.
+    #[error(transparent)]
+    Library(#[from] library::OpenError),
     /// The cache cannot be used.
     #[error("the cache folder {} cannot be used: {cause}; name another one with --cache-dir", folder.display())]
     Cache {
@@ -68,11 +63,20 @@ pub async fn run(
     ready: impl FnOnce(&str),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let scenes = config.scenes.clone();
-    let library =
-        Library::open(scenes.clone()).map_err(|cause| ServeError::Scenes { folder: scenes, cause })?;
-    let cache = config.cache_dir.clone();
-    let program = Program::this_binary(&cache).map_err(|cause| ServeError::Cache { folder: cache, cause })?;
+    let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
+    let metrics = Arc::new(Metrics::new());
+    let program = Program::this_binary(&config.cache_dir).map_err(cache_error)?;
+    let compiler =
+        Compiler::open(program.clone(), config.compile, Arc::clone(&metrics)).map_err(cache_error)?;
+    let compiler = Arc::new(compiler);
+    let painter = Painter::new(program.clone(), Arc::clone(&compiler), config.scene_limits);
+    let library = Library::open(
+        config.scenes.clone(),
+        &config.cache_dir,
+        config.library.clone(),
+        Arc::clone(&compiler),
+        painter,
+    )?;
     let listener = TcpListener::bind(config.listen).await.map_err(|cause| ServeError::Bind {
         protocol: "TCP",
         address: config.listen,
@@ -82,7 +86,6 @@ pub async fn run(
     // Known from the socket, because port 0 means any.
     let listen = listener.local_addr().unwrap_or(config.listen);
     let rtc = bind_rtc(&config).await?;
-    let metrics = Arc::new(Metrics::new());
     let limits = SessionLimits {
         max_viewers: config.max_viewers,
         max_size: config.max_size,
@@ -91,7 +94,8 @@ pub async fn run(
         grace: config.session_grace,
         scene: config.scene_limits,
     };
-    let sessions = Arc::new(Sessions::new(program, limits, config.max_sessions, Arc::clone(&metrics)));
+    let sessions =
+        Arc::new(Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics)));
     let app = App {
         sessions: Arc::clone(&sessions),
         library: Arc::new(library),

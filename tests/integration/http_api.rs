@@ -16,11 +16,12 @@ fn server() -> Server {
 #[test]
 fn a_fresh_server_is_healthy_and_lists_its_scenes() {
     let server = server();
-    assert_eq!(server.get("/api/health").json(), json!({ "status": "ok" }));
-    assert_eq!(
-        server.get("/api/scenes").json(),
-        json!([{ "name": "a", "bytes": 2 }, { "name": "b", "bytes": 4 }])
-    );
+    let health = server.get("/api/health").json();
+    assert_eq!((&health["status"], &health["ready"]), (&json!("ok"), &json!(true)), "{health}");
+    let scenes = server.get("/api/scenes").json();
+    let listed: Vec<_> =
+        scenes.as_array().unwrap().iter().map(|scene| (&scene["id"], &scene["bytes"])).collect();
+    assert_eq!(listed, [(&json!("a"), &json!(2)), (&json!("b"), &json!(4))]);
     assert_eq!(server.get("/api/sessions").json(), json!([]));
 }
 

@@ -154,7 +154,7 @@ fn sigterm_ends_sessions_and_their_workers_and_is_a_success() {
 }
 
 /// The smallest offer of a player that receives one codec.
-fn offer(payload_type: &str, codec: &str) -> String {
+pub(crate) fn offer(payload_type: &str, codec: &str) -> String {
     let fingerprint = ["AB"; 32].join(":");
     [
         "v=0",

@@ -1,11 +1,15 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{EndReason, FrameSize, MAX_MESSAGE_BYTES, OutOfRange};
+use crate::{EndReason, FrameSize, MAX_MESSAGE_BYTES, MAX_SIDE_PX, OutOfRange};
 
 /// A line of a scene's or driver's output is cut here by the worker.
 pub const MAX_LOG_LINE_BYTES: usize = 4096;
 /// An access unit is far below its raw picture; this bounds what a broken worker can make the broker keep.
 pub const MAX_ACCESS_UNIT_BYTES: usize = MAX_MESSAGE_BYTES as usize - 4096;
+/// The same for a screenshot. A picture whose PNG is larger is given at half of its width and height, and is below this then.
+pub const MAX_SCREENSHOT_BYTES: usize = MAX_ACCESS_UNIT_BYTES;
+/// What a PNG file begins with: its signature, and the length and name of the first chunk, whose first eight bytes are the sides.
+const PNG_START: &[u8; 16] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
 /// A pts beyond a year of running is not one.
 const MAX_PTS_US: u64 = 366 * 24 * 3600 * 1_000_000;
 
@@ -29,6 +33,12 @@ pub enum FromWorker {
     Pong {
         /// As it came.
         nonce: u64,
+    },
+    /// The answer to [`ToWorker::TakeScreenshot`](crate::ToWorker::TakeScreenshot).
+    Screenshot {
+        /// The last picture as a PNG file, at most [`MAX_SCREENSHOT_BYTES`]; empty when there is none yet.
+        #[serde(with = "serde_bytes")]
+        png: Vec<u8>,
     },
     /// The last message.
     Ended(EndReason),
@@ -136,6 +146,7 @@ impl FromWorker {
                 }
                 Ok(())
             }
+            Self::Screenshot { png } => screenshot(png),
             Self::Log(LogLine { line, .. }) => text("log.line", line, MAX_LOG_LINE_BYTES),
             Self::Ready(AdapterInfo { name, driver, .. }) => {
                 text("adapter.name", name, MAX_LOG_LINE_BYTES)?;
@@ -147,10 +158,54 @@ impl FromWorker {
     }
 }
 
+/// Whether it is a PNG file as far as its header says: nobody in the broker decodes it.
+fn screenshot(png: &[u8]) -> Result<(), OutOfRange> {
+    let refused = |value: String, allowed: &'static str| {
+        Err(OutOfRange { field: "screenshot.png", value, allowed: allowed.into() })
+    };
+    if png.is_empty() {
+        return Ok(());
+    }
+    if png.len() > MAX_SCREENSHOT_BYTES {
+        return refused(format!("{} bytes", png.len()), "0 bytes to 8 MiB");
+    }
+    let sides = png.strip_prefix(PNG_START).and_then(|rest| rest.first_chunk::<8>());
+    let Some([a, b, c, d, e, f, g, h]) = sides.copied() else {
+        return refused(format!("{} bytes of something else", png.len()), "PNG files");
+    };
+    let sides = [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])];
+    if sides.iter().any(|side| !(1..=MAX_SIDE_PX).contains(side)) {
+        return refused(format!("{}x{}", sides[0], sides[1]), "sides from 1 to 3840");
+    }
+    Ok(())
+}
+
 fn text(field: &'static str, text: &str, max: usize) -> Result<(), OutOfRange> {
     if text.len() <= max {
         Ok(())
     } else {
         Err(OutOfRange { field, value: format!("{} bytes", text.len()), allowed: "a few kilobytes".into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(png: &[u8]) -> bool {
+        FromWorker::Screenshot { png: png.to_vec() }.check().is_ok()
+    }
+
+    #[test]
+    fn a_screenshot_is_a_png_file_of_a_possible_size_or_nothing() {
+        let png = |width: u32, height: u32| {
+            [PNG_START.as_slice(), &width.to_be_bytes(), &height.to_be_bytes(), b"the rest"].concat()
+        };
+        assert!(check(b"") && check(&png(640, 360)) && check(&png(3840, 1)));
+        assert!(!check(&png(0, 360)) && !check(&png(640, 3841)) && !check(&png(u32::MAX, u32::MAX)));
+        assert!(!check(b"<html>") && !check(&png(640, 360)[..20]));
+        let mut huge = png(640, 360);
+        huge.resize(MAX_SCREENSHOT_BYTES + 1, 0);
+        assert!(!check(&huge));
     }
 }

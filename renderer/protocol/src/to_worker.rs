@@ -32,6 +32,8 @@ pub enum ToWorker {
     },
     /// False while nobody watches: no ticks are given to the scene, and nothing is encoded.
     SetWatched(bool),
+    /// Answer with [`FromWorker::Screenshot`](crate::FromWorker::Screenshot). The next is asked for when this one is answered.
+    TakeScreenshot,
     /// Answer with [`FromWorker::Pong`](crate::FromWorker::Pong).
     Ping {
         /// Comes back.
@@ -76,6 +78,7 @@ impl ToWorker {
             Self::Resize(_)
             | Self::RequestKeyframe
             | Self::SetWatched(_)
+            | Self::TakeScreenshot
             | Self::Ping { .. }
             | Self::Stop => Ok(()),
         }

@@ -19,6 +19,7 @@ mod pixels;
 mod presenter;
 pub mod queue;
 pub mod readback;
+mod screenshot;
 #[cfg(test)]
 pub(crate) mod test_gpu;
 
@@ -29,3 +30,4 @@ pub use i420::I420;
 pub use pipeline::{Output, Pipeline, PipelineConfig, PipelineEnd, PipelineHandle, Sink, Timing};
 pub use presenter::{FrameSender, PresentInfo, Presented, Presenter};
 pub use readback::{Capture, CaptureError, InFlight, MappedFrame};
+pub use screenshot::Screenshots;

@@ -17,8 +17,9 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc,
     },
     thread::JoinHandle,
     time::Duration,
@@ -172,9 +173,14 @@ struct Controls {
     keyframe: AtomicBool,
     bitrate_bps: AtomicU32,
     watched: AtomicBool,
+    /// Who waits for a copy of the picture; a later one takes the place of an earlier one, which then gets none.
+    picture: Mutex<Option<PictureSlot>>,
 }
 
-/// Controls a pipeline from other threads; none of its calls waits.
+/// Where the pipeline puts a copy of its picture for whoever asked.
+type PictureSlot = mpsc::SyncSender<Option<I420>>;
+
+/// Controls a pipeline from other threads; none of its calls waits, but for [`Self::picture`].
 #[derive(Clone, Debug)]
 pub struct PipelineHandle {
     controls: Arc<Controls>,
@@ -198,6 +204,15 @@ impl PipelineHandle {
     pub fn set_watched(&self, watched: bool) {
         self.controls.watched.store(watched, Ordering::Release);
         self.nudger.nudge();
+    }
+
+    /// A copy of the last picture, as viewers see it; `None` when there is none yet, or the pipeline is busy for longer than `timeout`.
+    /// Waits for the frame that it works on.
+    pub fn picture(&self, timeout: Duration) -> Option<I420> {
+        let (slot, picture) = mpsc::sync_channel(1);
+        *self.controls.picture.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+        self.nudger.nudge();
+        picture.recv_timeout(timeout).ok().flatten()
     }
 
     /// Ends the pipeline, after the frame that it works on; [`Output::Ended`] says when.
@@ -225,6 +240,7 @@ impl Pipeline {
             keyframe: AtomicBool::new(false),
             bitrate_bps: AtomicU32::new(config.bitrate_bps),
             watched: AtomicBool::new(true),
+            picture: Mutex::new(None),
         });
         let handle = PipelineHandle { controls: Arc::clone(&controls), nudger: receiver.nudger() };
         let submitting = Arc::new(Submitting::default());
@@ -318,11 +334,21 @@ impl<S: Sink> Worker<S> {
                 Received::Closed => return Ok(()),
             }
             self.check_presenter()?;
+            self.hand_out_picture();
             self.encode_if_due()?;
             let count = self.frames.take_replaced().saturating_add(std::mem::take(&mut self.left_out));
             if count > 0 {
                 self.sink.send(Output::FramesDropped { count })?;
             }
+        }
+    }
+
+    /// To whoever asked: a copy takes a millisecond, and what is made of it is made elsewhere.
+    fn hand_out_picture(&self) {
+        let asked = self.controls.picture.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(slot) = asked {
+            // Whoever asked may have given up.
+            let _ = slot.try_send(self.picture.as_ref().map(|picture| picture.i420.clone()));
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T
         .map_err(|error| Problem::new(Code::BadRequest, format!("The body is refused: {error}.")))
 }
 
-fn check_content_type(request: &Request, expected: &str) -> Result<(), Problem> {
+pub(super) fn check_content_type(request: &Request, expected: &str) -> Result<(), Problem> {
     let given =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     // Parameters such as a charset change nothing: all of these are UTF-8 or ASCII.

@@ -139,16 +139,14 @@ pub fn router(app: App, origins: &AllowedOrigins, hosts: AllowedHosts) -> Router
             )),
         None => endpoint.merge(resource),
     };
+    let api =
+        api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     let router = Router::new()
         .route("/", get(pages::gallery))
         .route("/view/{scene}", get(pages::view))
         .route("/view/{scene}/{session}", get(pages::view))
         .route("/static/{*path}", get(pages::asset))
-        .route("/api/scenes", get(api::list_scenes))
-        .route("/api/sessions", post(api::create_session).get(api::list_sessions))
-        .route("/api/sessions/{id}", get(api::get_session).delete(api::delete_session))
-        .route("/api/health", get(api::health))
-        .route("/api/metrics", get(api::metrics))
+        .merge(api)
         .merge(whep)
         .fallback(|| async { Problem::new(Code::NotFound, "The gallery is at /, the API below /api/.") })
         .method_not_allowed_fallback(|| async {

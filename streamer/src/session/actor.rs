@@ -6,9 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use renderer_protocol::{
-    AccessUnit, FrameSize, LogLevel, LogLine, LogSource, SceneLimits, ToWorker, ViewerId,
-};
+use renderer_protocol::{AccessUnit, FrameSize, LogLine, SceneLimits, ToWorker, ViewerId};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -18,8 +16,10 @@ use super::{
     Phase, SessionInfo, Status,
     end::SessionEnd,
     id::ViewerKey,
+    log::{SessionLog, Source},
     process::{Admitted, LineBudget},
     registry::Slot,
+    screenshot::{self, Screenshots},
     status::StatusPublisher,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
@@ -57,6 +57,8 @@ pub(super) enum Command {
     Peer(ViewerKey, oneshot::Sender<Option<Arc<Peer>>>),
     /// A viewer leaves. Answers whether there was one of that name.
     RemoveViewer(ViewerKey, oneshot::Sender<bool>),
+    /// A picture of what viewers see. Answers with nothing when there is none yet; does not answer when too many ask.
+    Screenshot(screenshot::Reply),
     /// The session ends.
     End(SessionEnd),
 }
@@ -102,6 +104,8 @@ pub(super) struct Actor {
     idle_deadline: Option<Instant>,
     stats_due: Instant,
     scene_lines: LineBudget,
+    log: SessionLog,
+    screenshots: Screenshots,
     _slot: Slot,
 }
 
@@ -117,6 +121,8 @@ pub(super) struct ActorParts {
     pub commands: mpsc::Receiver<Command>,
     /// Where its state is read.
     pub status: watch::Sender<Status>,
+    /// What its scene printed.
+    pub log: SessionLog,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The start of server time.
@@ -128,7 +134,7 @@ pub(super) struct ActorParts {
 impl Actor {
     /// A session nobody has joined.
     pub(super) fn new(parts: ActorParts) -> Self {
-        let ActorParts { info, limits, worker, commands, status, metrics, clock_origin, slot } = parts;
+        let ActorParts { info, limits, worker, commands, status, log, metrics, clock_origin, slot } = parts;
         let now = Instant::now();
         let size = info.size;
         Self {
@@ -152,6 +158,8 @@ impl Actor {
             idle_deadline: Some(now + UNJOINED_TIMEOUT),
             stats_due: now + STATS_INTERVAL,
             scene_lines: LineBudget::new(MAX_SCENE_LINES_PER_SECOND),
+            log,
+            screenshots: Screenshots::new(),
             _slot: slot,
             info,
         }
@@ -193,6 +201,7 @@ impl Actor {
             tracing::info!(code, message = %escape_untrusted(&message), "session ends");
         }
         self.metrics.worker_ended(code);
+        self.log.note(&format!("{code}: {message}"));
         for viewer in self.viewers.iter() {
             viewer.tell(&ServerMessage::Ended { code, message: &message });
         }
@@ -228,6 +237,7 @@ impl Actor {
             }
             WorkerEvent::AccessUnit(unit) => self.on_access_unit(unit)?,
             WorkerEvent::Log(line) => self.on_log(&line),
+            WorkerEvent::Screenshot(png) => self.screenshots.answered(png),
             WorkerEvent::FramesDropped(count) => {
                 self.metrics.frames(FrameStage::Presented, count.into());
                 self.metrics.frames(FrameStage::Dropped, count.into());
@@ -280,6 +290,7 @@ impl Actor {
     }
 
     fn on_log(&mut self, line: &LogLine) {
+        self.log.push(line);
         match self.scene_lines.take(Instant::now()) {
             Admitted::No => return,
             Admitted::Yes { suppressed: 0 } => {}
@@ -287,15 +298,7 @@ impl Actor {
                 tracing::warn!(suppressed, "lines of the scene's output left out");
             }
         }
-        let source = match line.source {
-            LogSource::Stdout => "stdout",
-            LogSource::Stderr => "stderr",
-            LogSource::WebGpu => "webgpu",
-            LogSource::Log(LogLevel::Debug) => "debug",
-            LogSource::Log(LogLevel::Info) => "info",
-            LogSource::Log(LogLevel::Warn) => "warn",
-            LogSource::Log(LogLevel::Error) => "error",
-        };
+        let source = Source::from(line.source).name();
         tracing::info!(target: "scenecast::scene", source, line = %escape_untrusted(&line.line), "scene output");
     }
 
@@ -359,12 +362,12 @@ impl Actor {
             ClientMessage::Hello { .. } => {
                 if is_within_rate(viewer) {
                     let session = self.info.id.to_string();
-                    let scene = self.info.scene.as_str();
+                    let scene = self.info.scene.to_string();
                     viewer.tell(&ServerMessage::Welcome {
                         version: VERSION,
                         viewer: id.0,
                         session: &session,
-                        scene,
+                        scene: &scene,
                     });
                 }
                 Ok(())
@@ -461,6 +464,13 @@ impl Actor {
                     None => Ok(()),
                 }
             }
+            Command::Screenshot(reply) => {
+                if self.screenshots.request(reply, now) {
+                    self.send(ToWorker::TakeScreenshot)
+                } else {
+                    Ok(())
+                }
+            }
             Command::End(end) => Err(end),
         }
     }
@@ -488,8 +498,10 @@ impl Actor {
 
     fn next_deadline(&self) -> Instant {
         let connecting = self.viewers.connect_deadline().map(|(_, deadline)| deadline);
-        [self.keyframes.due(), self.resizer.due(), self.flush.due(), self.idle_deadline, connecting]
+        let throttled = [self.keyframes.due(), self.resizer.due(), self.flush.due(), self.screenshots.due()];
+        throttled
             .into_iter()
+            .chain([self.idle_deadline, connecting])
             .flatten()
             .fold(self.stats_due, Instant::min)
     }
@@ -512,6 +524,9 @@ impl Actor {
         }
         if self.flush.fire(now) {
             self.send_input(now)?;
+        }
+        if self.screenshots.fire(now) {
+            self.send(ToWorker::TakeScreenshot)?;
         }
         if self.stats_due <= now {
             let elapsed = now.duration_since(self.stats_due) + STATS_INTERVAL;

@@ -7,8 +7,11 @@ mod actor;
 pub mod compile;
 mod end;
 mod id;
+pub mod log;
+pub mod portrait;
 mod process;
 mod registry;
+mod screenshot;
 mod status;
 mod stream_state;
 mod throttle;
@@ -17,12 +20,16 @@ mod worker;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use renderer_protocol::FrameSize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 
 use crate::{
     error::{Code, Problem},
-    library::SceneName,
+    library::SceneId,
     rtc::Peer,
 };
 use actor::Command;
@@ -41,7 +48,7 @@ pub struct SessionInfo {
     /// Its name.
     pub id: SessionId,
     /// What it runs.
-    pub scene: SceneName,
+    pub scene: SceneId,
     /// The size it began with.
     pub size: FrameSize,
     /// Ticks a second.
@@ -54,6 +61,7 @@ pub struct Session {
     info: SessionInfo,
     status: watch::Receiver<Status>,
     mailbox: mpsc::Sender<Command>,
+    log: log::SessionLog,
 }
 
 impl Session {
@@ -88,6 +96,29 @@ impl Session {
         // To a viewer of a session that is over, it is the viewer that is not there any more.
         let peer = self.ask(|reply| Command::Peer(key, reply)).await.ok().flatten();
         peer.ok_or_else(unknown_viewer)
+    }
+
+    /// What its scene printed, also after its end.
+    pub fn log(&self) -> log::Excerpt {
+        self.log.excerpt()
+    }
+
+    /// What viewers see, as a PNG file.
+    pub async fn screenshot(&self) -> Result<Bytes, Problem> {
+        let no_picture = |why: &str| Problem::new(Code::NoPicture, why);
+        let (reply, answer) = oneshot::channel();
+        if self.mailbox.send(Command::Screenshot(reply)).await.is_err() {
+            self.check_alive()?;
+        }
+        match timeout(screenshot::TIMEOUT, answer).await {
+            Ok(Ok(Some(png))) => Ok(png),
+            Ok(Ok(None)) => Err(no_picture("The scene has not drawn anything yet; ask again in a moment.")),
+            Ok(Err(_)) => {
+                self.check_alive()?;
+                Err(Problem::new(Code::TooManyRequests, "Too many wait for a picture of this session."))
+            }
+            Err(_) => Err(no_picture("The session gave none in time; ask again in a moment.")),
+        }
     }
 
     /// A viewer leaves.

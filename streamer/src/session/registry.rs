@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,13 +17,14 @@ use tracing::Instrument;
 use super::{
     Phase, Session, SessionEnd, SessionId, SessionInfo, SessionLimits, Status,
     actor::{Actor, ActorParts},
-    compile::Compiler,
+    log::SessionLog,
     process::Program,
     worker::{StartError, Worker},
 };
 use crate::{
+    compiler::Compiler,
     error::{Code, Problem},
-    library::SceneName,
+    library::{Lease, Runnable, SceneId},
     metrics::Metrics,
     text::escape_untrusted,
 };
@@ -42,12 +42,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) type Slot = OwnedSemaphorePermit;
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct NewSession {
     /// Its scene's name.
-    pub scene: SceneName,
-    /// Where the component is.
-    pub path: PathBuf,
+    pub scene: SceneId,
+    /// The component, which stays as long as the session does.
+    pub runnable: Runnable,
     /// The first size.
     pub size: FrameSize,
     /// Ticks a second.
@@ -57,7 +57,7 @@ pub struct NewSession {
 /// See the module.
 pub struct Sessions {
     program: Program,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     limits: SessionLimits,
     metrics: Arc<Metrics>,
     clock_origin: Instant,
@@ -88,9 +88,15 @@ impl Book {
 
 impl Sessions {
     /// None yet.
-    pub fn new(program: Program, limits: SessionLimits, max_sessions: usize, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        program: Program,
+        compiler: Arc<Compiler>,
+        limits: SessionLimits,
+        max_sessions: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
-            compiler: Compiler::new(program.clone()),
+            compiler,
             program,
             limits,
             metrics,
@@ -122,7 +128,9 @@ impl Sessions {
         })?;
         // Opening a GPU and looking up the compiled scene take about the same time; neither needs the other.
         let worker = async { Worker::start(&self.program).await.map_err(|error| start_problem(&error)) };
-        let (artifact, (mut worker, adapter)) = tokio::try_join!(self.compiler.compile(&new.path), worker)?;
+        let Runnable { component, lease } = new.runnable;
+        let artifact = async { self.compiler.compile(&component).await.map_err(Problem::from) };
+        let (artifact, (mut worker, adapter)) = tokio::try_join!(artifact, worker)?;
         tracing::debug!(
             adapter = %escape_untrusted(&adapter.name),
             driver = %escape_untrusted(&adapter.driver),
@@ -137,13 +145,11 @@ impl Sessions {
             seed: rand::random(),
             limits: self.limits.scene,
         };
-        let artifact = std::fs::File::open(&artifact)
-            .map_err(|error| Problem::internal("Opening the compiled scene", &error))?;
-        worker.run(start, &artifact).map_err(|error| Problem::internal("Starting the session", &error))?;
+        worker.run(start, &artifact.file).map_err(|error| Problem::internal("Starting the session", &error))?;
         worker
             .send(ToWorker::SetWatched(true))
             .map_err(|_| Problem::internal("Starting the session", &"the worker's queue is full"))?;
-        self.launch(info, worker, slot, span)
+        self.launch(info, worker, lease, slot, span)
     }
 
     /// Puts a session into the book and starts its task.
@@ -151,6 +157,7 @@ impl Sessions {
         &self,
         info: SessionInfo,
         worker: Worker,
+        lease: Lease,
         slot: Slot,
         span: tracing::Span,
     ) -> Result<Arc<Session>, Problem> {
@@ -158,7 +165,8 @@ impl Sessions {
         let (mailbox, commands) = mpsc::channel(MAILBOX);
         let status = Status { phase: Phase::Starting, size: info.size, viewers: 0 };
         let (publisher, status) = watch::channel(status);
-        let session = Arc::new(Session { info: info.clone(), status, mailbox });
+        let log = SessionLog::new();
+        let session = Arc::new(Session { info: info.clone(), status, mailbox, log: log.clone() });
         {
             let mut book = self.book();
             // Looked at again under the lock that `drain` takes, so that no session slips in behind it.
@@ -175,6 +183,7 @@ impl Sessions {
             worker,
             commands,
             status: publisher,
+            log,
             metrics,
             clock_origin,
             slot,
@@ -184,6 +193,8 @@ impl Sessions {
         self.tasks.spawn(
             async move {
                 let _retire = retire;
+                // The scene may be deleted meanwhile; its bytes stay as long as it runs.
+                let _lease = lease;
                 actor.run().await;
             }
             .instrument(span),
@@ -284,6 +295,7 @@ mod tests {
     use renderer_protocol::SceneLimits;
 
     use super::*;
+    use crate::config::CompileConfig;
 
     fn sessions(max_sessions: usize) -> (Sessions, tempfile::TempDir) {
         let cache = tempfile::tempdir().unwrap();
@@ -296,13 +308,16 @@ mod tests {
             scene: SceneLimits::default(),
         };
         let program = Program::this_binary(cache.path()).unwrap();
-        (Sessions::new(program, limits, max_sessions, Arc::new(Metrics::new())), cache)
+        let metrics = Arc::new(Metrics::new());
+        let compile = CompileConfig { time: Duration::from_secs(30), memory_bytes: 1 << 30 };
+        let compiler = Compiler::open(program.clone(), compile, Arc::clone(&metrics)).unwrap();
+        (Sessions::new(program, Arc::new(compiler), limits, max_sessions, metrics), cache)
     }
 
     fn new_session() -> NewSession {
         NewSession {
             scene: "orbit".parse().unwrap(),
-            path: "/nowhere/orbit.wasm".into(),
+            runnable: Runnable::from_file("/nowhere/orbit.wasm".into()),
             size: FrameSize::new(640, 352).unwrap(),
             frame_rate_hz: 30,
         }
@@ -343,7 +358,7 @@ mod tests {
             };
             let status = watch::channel(Status { phase: Phase::Running, size: info.size, viewers: 0 }).1;
             let mailbox = mpsc::channel(1).0;
-            book.sessions.insert(id, Arc::new(Session { info, status, mailbox }));
+            book.sessions.insert(id, Arc::new(Session { info, status, mailbox, log: SessionLog::new() }));
             book.ended.push_back((since, id));
         };
         for _ in 0..MAX_ENDED + 10 {

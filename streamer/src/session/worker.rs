@@ -87,6 +87,8 @@ pub(super) enum WorkerEvent {
     AccessUnit(AccessUnit),
     /// A line of the scene's output.
     Log(LogLine),
+    /// The last picture as a PNG file, as far as its header says; empty when there is none yet.
+    Screenshot(Vec<u8>),
     /// So many pictures were replaced before they were encoded.
     FramesDropped(u32),
     /// It is over: nothing follows.
@@ -197,6 +199,9 @@ impl Worker {
         if let ToWorker::Input { sequence, .. } = &message {
             self.order.input_sent = *sequence;
         }
+        if matches!(message, ToWorker::TakeScreenshot) {
+            self.order.screenshots_asked += 1;
+        }
         match self.outgoing.try_send(message) {
             // Closed: the process is gone, which `recv` is about to tell.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
@@ -273,6 +278,7 @@ impl Worker {
             FromWorker::Started => Some(WorkerEvent::Started),
             FromWorker::AccessUnit(unit) => Some(WorkerEvent::AccessUnit(unit)),
             FromWorker::Log(line) => Some(WorkerEvent::Log(line)),
+            FromWorker::Screenshot { png } => Some(WorkerEvent::Screenshot(png)),
             FromWorker::FramesDropped { count } => Some(WorkerEvent::FramesDropped(count)),
             FromWorker::Pong { nonce } => {
                 self.heartbeat.answered(nonce)?;
@@ -378,6 +384,7 @@ struct MessageOrder {
     started: bool,
     last_pts_us: Option<u64>,
     input_sent: u64,
+    screenshots_asked: u64,
 }
 
 impl MessageOrder {
@@ -397,6 +404,11 @@ impl MessageOrder {
                     return Err(format!("a picture that saw input {sequence}, of which {sent} was sent"));
                 }
                 self.last_pts_us = Some(pts_us);
+                Ok(())
+            }
+            FromWorker::Screenshot { .. } => {
+                let left = self.screenshots_asked.checked_sub(1);
+                self.screenshots_asked = left.ok_or("a screenshot that was not asked for")?;
                 Ok(())
             }
             _ => Ok(()),
@@ -445,6 +457,14 @@ mod tests {
         let mut order = MessageOrder::default();
         assert_eq!(order.check(&FromWorker::Started), Ok(()));
         assert!(order.check(&FromWorker::Started).is_err());
+    }
+
+    #[test]
+    fn a_screenshot_that_nobody_asked_for_is_a_violation() {
+        let screenshot = FromWorker::Screenshot { png: Vec::new() };
+        assert!(MessageOrder::default().check(&screenshot).is_err());
+        let mut order = MessageOrder { screenshots_asked: 1, ..MessageOrder::default() };
+        assert_eq!((order.check(&screenshot), order.check(&screenshot).is_err()), (Ok(()), true));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub struct ServerOptions<'a> {
     pub scenes: &'a [(&'a str, &'a [u8])],
     /// Scenes of this project, built by `make scenes`.
     pub built_scenes: &'a [&'a str],
+    /// Where uploaded scenes are kept; a folder of the test's own if not said.
+    pub data: Option<&'a Path>,
+    /// Where compiled scenes are kept; one folder for all tests if not said.
+    pub cache: Option<&'a Path>,
     /// Further flags of `serve`.
     pub flags: &'a [&'a str],
 }
@@ -68,6 +72,7 @@ pub struct Server {
 pub struct Reply {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
+    pub bytes: Vec<u8>,
     pub text: String,
 }
 
@@ -104,7 +109,10 @@ impl Server {
         }
         let log = folder.path().join("log");
         // One cache for all tests: each scene is compiled once.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenecast-cache");
+        let common_cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenecast-cache");
+        let cache = options.cache.unwrap_or(&common_cache);
+        let own_data = folder.path().join("data");
+        let data = options.data.unwrap_or(&own_data);
         let mut command = scenecast();
         command.args([
             "serve",
@@ -115,7 +123,8 @@ impl Server {
             "--log",
             "debug,rtc=warn",
         ]);
-        command.arg("--scenes").arg(&scenes).arg("--cache-dir").arg(cache).args(options.flags);
+        command.arg("--scenes").arg(&scenes).arg("--cache-dir").arg(cache);
+        command.arg("--data").arg(data).args(options.flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).expect("a log file"));
         let mut child = command.spawn().expect("the server starts");
         let address = first_line(&mut child);
@@ -146,6 +155,20 @@ impl Server {
         self.send("POST", path, &[("content-type", "application/sdp")], sdp)
     }
 
+    /// Uploads a scene; the name is as it stands in an address.
+    pub fn upload(&self, name: &str, component: &[u8]) -> Reply {
+        self.send(
+            "POST",
+            &format!("/api/scenes?name={name}"),
+            &[("content-type", "application/wasm")],
+            component,
+        )
+    }
+
+    pub fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, &[], b"")
+    }
+
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.origin));
         for (name, value) in headers {
@@ -157,10 +180,12 @@ impl Server {
             self.agent.run(request.body(body).expect("a request"))
         };
         let mut answer = answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let bytes = answer.body_mut().read_to_vec().expect("a body");
         Reply {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
-            text: answer.body_mut().read_to_string().expect("a text"),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
         }
     }
 
