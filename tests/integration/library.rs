@@ -267,7 +267,7 @@ fn a_full_library_says_what_is_full_and_takes_the_next_scene_when_one_is_deleted
 }
 
 /// Sends a head and what follows as long as the server takes it; the answer's first line and its body.
-fn raw_upload(server: &Server, head: &str, mut chunks: impl Iterator<Item = Vec<u8>>) -> String {
+fn raw_upload(server: &Server, head: &str, mut chunks: impl Iterator<Item = Vec<u8>> + Send) -> String {
     let mut stream = TcpStream::connect(server.origin.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let head = format!(

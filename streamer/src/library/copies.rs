@@ -85,7 +85,7 @@ impl Copies {
             return Err(damaged.problem(doing));
         }
         let kept = self.keep(received).map_err(|error| StoreError::from(error).problem(doing))?;
-        self.make_room(MAX_BYTES).await;
+        self.make_room().await;
         Ok(Some(kept))
     }
 
@@ -104,8 +104,12 @@ impl Copies {
         }
     }
 
-    /// Removes copies that nobody uses, the oldest first, until the others have at most so many bytes.
-    async fn make_room(&self, max_bytes: u64) {
+    /// Removes copies that nobody uses, the oldest first, until the others are few enough.
+    pub(super) async fn make_room(&self) {
+        self.make_room_within(MAX_BYTES).await;
+    }
+
+    async fn make_room_within(&self, max_bytes: u64) {
         let folder = self.folder.clone();
         let in_use: Vec<PathBuf> = self.leases().keys().map(|hash| self.path(*hash)).collect();
         let done = tokio::task::spawn_blocking(move || make_room(&folder, &in_use, max_bytes)).await;
@@ -150,7 +154,8 @@ impl Drop for Held {
     }
 }
 
-fn make_room(folder: &Path, in_use: &[PathBuf], max_bytes: u64) -> io::Result<()> {
+/// Removes files that are not in use, the oldest first, until the others have at most so many bytes. Hidden ones are being written.
+pub(super) fn make_room(folder: &Path, in_use: &[PathBuf], max_bytes: u64) -> io::Result<()> {
     let mut copies: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for file in std::fs::read_dir(folder)?.flatten().take(MAX_FILES) {
         let Ok(metadata) = file.metadata() else { continue };
@@ -189,10 +194,10 @@ mod tests {
             file.set_modified(modified).unwrap();
         }
         let held = copies.lease(hashes[0]);
-        copies.make_room(200).await;
+        copies.make_room_within(200).await;
         assert_eq!(hashes.map(|hash| copies.path(hash).exists()), [true, false, true]);
         drop(held);
-        copies.make_room(150).await;
+        copies.make_room_within(150).await;
         assert_eq!(hashes.map(|hash| copies.path(hash).exists()), [false, false, true]);
     }
 

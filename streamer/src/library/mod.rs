@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     auth::Owner,
-    compiler::{Compiler, Component, SceneReport},
+    compiler::{Compiler, Component},
     config::LibraryConfig,
     error::{Code, Problem},
     session::portrait::Painter,
@@ -38,7 +38,7 @@ use crate::{
 use copies::{Copies, Held};
 use folder::{Folder, FolderScene};
 pub use id::{BadSceneName, DisplayName, NotAHash, SceneHash, SceneId, SceneName};
-pub use store::OpenStoreError;
+pub use store::{Checked, OpenStoreError};
 use store::{Details, Store, StoredScene};
 use thumbnails::{Sitter, Thumbnails};
 pub use upload::MIN_BYTES_PER_SECOND;
@@ -99,7 +99,7 @@ pub struct SceneEntry {
     /// Who uploaded it, and when; `None` for the folder's.
     pub uploaded: Option<Uploaded>,
     /// What the check said; of the folder's scenes it is known when they have been looked at.
-    pub report: Option<SceneReport>,
+    pub checked: Option<Checked>,
     /// Whether there is a picture of it.
     pub has_thumbnail: bool,
 }
@@ -281,7 +281,7 @@ impl Library {
 
     async fn folder_entry(&self, scene: FolderScene) -> SceneEntry {
         let FolderScene { name, bytes, hash } = scene;
-        let (has_thumbnail, report) = match hash {
+        let (has_thumbnail, checked) = match hash {
             Some(hash) => self.thumbnails.known_of_folder(hash).await,
             None => (false, None),
         };
@@ -294,7 +294,7 @@ impl Library {
             bytes,
             hash,
             uploaded: None,
-            report: report.map(Arc::unwrap_or_clone),
+            checked: checked.map(Arc::unwrap_or_clone),
             has_thumbnail,
         }
     }
@@ -304,14 +304,14 @@ impl Library {
         if !has_thumbnail {
             self.thumbnails.want(Sitter::Uploaded { hash, bytes: details.bytes });
         }
-        let Details { name, owner, bytes, uploaded_at, report } = Arc::unwrap_or_clone(details);
+        let Details { name, owner, bytes, uploaded_at, checked } = Arc::unwrap_or_clone(details);
         SceneEntry {
             id: SceneId::Uploaded(hash),
             name,
             bytes,
             hash: Some(hash),
             uploaded: Some(Uploaded { owner: Owner(owner), at: uploaded_at }),
-            report: Some(report),
+            checked: Some(checked),
             has_thumbnail,
         }
     }
@@ -445,9 +445,8 @@ impl Shelves {
             owner: new.owner.0.clone(),
             bytes,
             uploaded_at: Utc::now(),
-            report,
+            checked: report.into(),
         };
-        let details = details.bounded();
         let _changing = self.changing.lock().await;
         self.check_room(&new.owner, bytes).await?;
         let component =
@@ -458,6 +457,7 @@ impl Shelves {
             Some(existing) => Ok((false, existing)),
             None => {
                 tracing::info!(scene = id::short(hash), bytes, "scene uploaded");
+                self.copies.make_room().await;
                 Ok((true, Arc::new(details)))
             }
         }

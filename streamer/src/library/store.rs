@@ -40,7 +40,7 @@ const THUMBNAILS: &str = "thumbnails";
 const MAX_DETAILS_BYTES: u64 = 256 << 10;
 /// A thumbnail has some hundred kilobytes.
 pub(super) const MAX_THUMBNAIL_BYTES: u64 = 2 << 20;
-/// Imports, exports and warnings of a scene that are kept, each; scenes have some thirty.
+/// Imports and warnings of a scene that are kept, each; scenes have some thirty.
 const MAX_NAMES: usize = 64;
 /// Objects that are asked for at a time.
 const CONCURRENT_READS: usize = 16;
@@ -67,16 +67,28 @@ pub(super) struct Details {
     /// When.
     pub(super) uploaded_at: DateTime<Utc>,
     /// What the check said.
-    pub(super) report: SceneReport,
+    pub(super) checked: Checked,
 }
 
-impl Details {
-    /// Leaves out what would make it long.
-    pub(super) fn bounded(mut self) -> Self {
-        self.report.imports.truncate(MAX_NAMES);
-        self.report.exports.truncate(MAX_NAMES);
-        self.report.warnings.truncate(MAX_NAMES);
-        self
+/// What the check said of a scene that can be run. Kept for years: members can be added, with a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checked {
+    /// Names of what it imports.
+    pub imports: Vec<String>,
+    /// The export that is called.
+    pub entry_point: Option<String>,
+    /// What its author may want to know.
+    pub warnings: Vec<String>,
+}
+
+impl From<SceneReport> for Checked {
+    fn from(report: SceneReport) -> Self {
+        Self {
+            imports: report.imports.into_iter().map(|import| import.name).take(MAX_NAMES).collect(),
+            entry_point: report.entry_point,
+            warnings: report.warnings.into_iter().take(MAX_NAMES).collect(),
+        }
     }
 }
 
@@ -245,7 +257,7 @@ impl Store {
         let Some(bytes) = self.read(&details_key(hash), MAX_DETAILS_BYTES).await? else { return Ok(None) };
         let details: Details = serde_json::from_slice(&bytes)
             .map_err(|error| StoreError::Damaged(format!("scenes/{hash}.json: {error}")))?;
-        let details = Arc::new(details.bounded());
+        let details = Arc::new(details);
         let mut remembered = self.remembered();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
@@ -470,7 +482,7 @@ mod tests {
             owner: "somebody".to_owned(),
             bytes: 3,
             uploaded_at: Utc::now(),
-            report: SceneReport::default(),
+            checked: Checked::default(),
         }
     }
 

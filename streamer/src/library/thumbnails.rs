@@ -18,22 +18,24 @@ use tracing::Instrument as _;
 
 use super::{
     SceneHash,
-    copies::Copies,
+    copies::{Copies, make_room},
     id::short,
-    store::{MAX_THUMBNAIL_BYTES, Store},
+    store::{Checked, MAX_THUMBNAIL_BYTES, Store},
 };
 use crate::{
-    compiler::{Component, SceneReport},
+    compiler::Component,
     session::portrait::{Painter, PortraitError},
     text::escape_untrusted,
 };
 
 /// Scenes that wait; whatever does not fit is asked for again at the next look at it.
 const MAX_WAITING: usize = 64;
+/// All pictures of the folder's scenes; beyond it, the oldest go, and are made again if they are asked for.
+const MAX_CACHE_BYTES: u64 = 64 << 20;
 /// Scenes that are known to have no picture. Beyond it, all are tried again.
 const MAX_FAILED: usize = 1_000;
-/// Reports on the folder's scenes that are kept in memory: as many as the folder's scenes that are listed, twice.
-const MAX_REPORTS: usize = 2_000;
+/// What is kept in memory of the folder's scenes: as many as are listed, twice.
+const MAX_CHECKED: usize = 2_000;
 
 /// Whose picture.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ struct Books {
     pending: HashSet<SceneHash>,
     failed: HashSet<SceneHash>,
     /// Of the folder's scenes.
-    reports: HashMap<SceneHash, Arc<SceneReport>>,
+    checked: HashMap<SceneHash, Arc<Checked>>,
 }
 
 impl Thumbnails {
@@ -124,19 +126,19 @@ impl Thumbnails {
     }
 
     /// Whether there is a picture of a scene of the folder, and what the compiler said of it.
-    pub(super) async fn known_of_folder(&self, hash: SceneHash) -> (bool, Option<Arc<SceneReport>>) {
+    pub(super) async fn known_of_folder(&self, hash: SceneHash) -> (bool, Option<Arc<Checked>>) {
         let has_picture = tokio::fs::try_exists(self.shared.picture(hash)).await.unwrap_or(false);
-        let known = self.shared.books().reports.get(&hash).map(Arc::clone);
+        let known = self.shared.books().checked.get(&hash).map(Arc::clone);
         if known.is_some() {
             return (has_picture, known);
         }
-        let read = tokio::fs::read(self.shared.report(hash)).await.ok();
-        let report: Option<SceneReport> = read.and_then(|text| serde_json::from_slice(&text).ok());
-        let report = report.map(Arc::new);
-        if let Some(report) = &report {
-            self.shared.books().remember(hash, Arc::clone(report));
+        let read = tokio::fs::read(self.shared.notes(hash)).await.ok();
+        let checked: Option<Checked> = read.and_then(|text| serde_json::from_slice(&text).ok());
+        let checked = checked.map(Arc::new);
+        if let Some(checked) = &checked {
+            self.shared.books().remember(hash, Arc::clone(checked));
         }
-        (has_picture, report)
+        (has_picture, checked)
     }
 }
 
@@ -145,7 +147,7 @@ impl Shared {
         self.cache.join(format!("{hash}.png"))
     }
 
-    fn report(&self, hash: SceneHash) -> PathBuf {
+    fn notes(&self, hash: SceneHash) -> PathBuf {
         self.cache.join(format!("{hash}.json"))
     }
 
@@ -156,11 +158,11 @@ impl Shared {
 }
 
 impl Books {
-    fn remember(&mut self, hash: SceneHash, report: Arc<SceneReport>) {
-        if self.reports.len() >= MAX_REPORTS {
-            self.reports.clear();
+    fn remember(&mut self, hash: SceneHash, checked: Arc<Checked>) {
+        if self.checked.len() >= MAX_CHECKED {
+            self.checked.clear();
         }
-        self.reports.insert(hash, report);
+        self.checked.insert(hash, checked);
     }
 }
 
@@ -220,10 +222,10 @@ impl Studio {
 
     async fn paint_folder(&self, hash: SceneHash, path: &Path) -> Result<(), Missed> {
         let component = Component::File(path.to_owned());
-        let report = self.painter.inspect(&component).await?;
-        let text = serde_json::to_vec(&report).map_err(|error| Missed::ByUs(error.to_string()))?;
-        self.write(self.shared.report(hash), text.into()).await?;
-        self.shared.books().remember(hash, Arc::new(report));
+        let checked = Checked::from(self.painter.inspect(&component).await?);
+        let text = serde_json::to_vec(&checked).map_err(|error| Missed::ByUs(error.to_string()))?;
+        self.write(self.shared.notes(hash), text.into()).await?;
+        self.shared.books().remember(hash, Arc::new(checked));
         let png = self.portrait(&component).await?;
         self.write(self.shared.picture(hash), png).await
     }
@@ -253,10 +255,10 @@ impl Studio {
         let folder = self.shared.cache.clone();
         let write = move || -> io::Result<()> {
             use io::Write as _;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
             file.write_all(&bytes)?;
             file.persist(path)?;
-            Ok(())
+            make_room(&folder, &[], MAX_CACHE_BYTES)
         };
         match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => Ok(()),

@@ -3,5 +3,5 @@
 mod server;
 mod worker;
 
-pub use server::{Server, ServerOptions, scenecast, wait_for};
+pub use server::{Reply, Server, ServerOptions, scenecast, wait_for};
 pub use worker::{PATIENCE, Worker, assert_over_limit, size};

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::{Action, Principal, Role},
     error::{Code, Problem},
-    library::{Added, DisplayName, Library, NewScene, SceneEntry, SceneId, unknown_scene},
+    library::{Added, Checked, DisplayName, Library, NewScene, SceneEntry, SceneId, unknown_scene},
 };
 
 /// The content type of a component.
@@ -67,21 +67,21 @@ pub(super) struct SceneView {
 
 impl SceneView {
     fn of(entry: SceneEntry, principal: &Principal) -> Self {
-        let SceneEntry { id, name, bytes, hash, uploaded, report, has_thumbnail } = entry;
+        let SceneEntry { id, name, bytes, hash, uploaded, checked, has_thumbnail } = entry;
         let owned = uploaded.as_ref().is_some_and(|uploaded| {
             principal.require(Action::DeleteScene).is_ok()
                 && (principal.role() == Role::Admin || *principal.owner() == uploaded.owner)
         });
-        let report = report.unwrap_or_default();
+        let Checked { imports, entry_point, warnings } = checked.unwrap_or_default();
         Self {
             name,
             bytes,
             sha256: hash.map(|hash| hash.to_string()),
             uploaded_at: uploaded.map(|uploaded| uploaded.at),
             owned,
-            imports: report.imports.into_iter().map(|import| import.name).collect(),
-            entry_point: report.entry_point,
-            warnings: report.warnings,
+            imports,
+            entry_point,
+            warnings,
             thumbnail: has_thumbnail.then(|| format!("/api/scenes/{id}/thumbnail.png")),
             view: format!("/view/{id}"),
             id,
@@ -156,9 +156,9 @@ pub(super) async fn upload_scene(
         }
         Ok(Added::Existing(entry)) => Ok(Json(SceneView::of(entry, &principal)).into_response()),
         Err(problem) => {
-            // A client that waits to be told to send has not begun.
+            // Beside the answer, which is not held back by it. A client that waits to be told to send has not begun.
             if !waits {
-                discard(body).await;
+                tokio::spawn(discard(body));
             }
             Err(problem)
         }
