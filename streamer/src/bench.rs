@@ -2,16 +2,18 @@
 //! `hostcalls` measures calls of host functions in this process.
 
 use std::{
+    fs::File,
     io::Write as _,
     os::{
         fd::OwnedFd,
         unix::{net::UnixStream as StdUnixStream, process::CommandExt as _},
     },
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
     time::Duration,
 };
 
+use crate::compile::compile;
 use anyhow::{Context as _, bail};
 use renderer::{
     bench::{
@@ -64,10 +66,10 @@ pub(crate) fn pipeline(scene: &Path, size: FrameSize, pace: Pace, json: bool) ->
     with_driver_environment()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cache = tempfile::tempdir().context("no folder for the compiled scene")?;
-    let artifact = renderer::scene::compile(scene, cache.path())
-        .with_context(|| format!("{} cannot be measured", scene.display()))?;
+    let artifact = compile(scene, cache.path())
+        .map_err(|error| anyhow::anyhow!("{} cannot be measured: {error}", scene.display()))?;
     let name = scene.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let (adapter, pipeline) = runtime.block_on(measure_worker(artifact, size, pace))?;
+    let (adapter, pipeline) = runtime.block_on(measure_worker(artifact.file, size, pace))?;
     let floor = match name.as_str() {
         "orbit" => runtime.block_on(measure_orbit_floor(size, pace))?,
         // Only a scene with a native twin has a floor.
@@ -105,7 +107,7 @@ async fn measure_orbit_floor(size: FrameSize, Pace { frames, frame_rate_hz }: Pa
 }
 
 async fn measure_worker(
-    artifact: PathBuf,
+    artifact: File,
     size: FrameSize,
     Pace { frames, frame_rate_hz }: Pace,
 ) -> anyhow::Result<(AdapterInfo, Run)> {
@@ -193,10 +195,9 @@ impl Worker {
     }
 
     /// Hands the compiled scene over.
-    fn give(&mut self, artifact: &Path) -> anyhow::Result<()> {
+    fn give(&mut self, artifact: &File) -> anyhow::Result<()> {
         let giver = self.artifact.take().context("the worker has a scene already")?;
-        let file = std::fs::File::open(artifact)?;
-        Ok(giver.give(&file)?)
+        Ok(giver.give(artifact)?)
     }
 
     async fn send(&mut self, message: &ToWorker) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use renderer_protocol::FrameSize;
-use streamer::config::Settings;
+use streamer::config::{DEFAULT_COMPILE_MEMORY_BYTES, DEFAULT_COMPILE_SECONDS, Settings};
 
 use crate::headless::RenderArgs;
 
@@ -50,15 +50,20 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Worker,
 
-    /// Compile a scene into the cache for `serve`; prints one line of JSON
+    /// Compile a scene into the cache for `serve`: standard input is a key of 32 bytes and then the component; prints one line of JSON
     #[command(hide = true)]
     Compile {
-        /// The component
-        scene: PathBuf,
-
         /// The cache folder
         #[arg(long, value_name = "FOLDER")]
         cache: PathBuf,
+
+        /// The address space that this process may have
+        #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_COMPILE_MEMORY_BYTES)]
+        memory_bytes: u64,
+
+        /// The processor time that this process may use
+        #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_COMPILE_SECONDS)]
+        cpu_seconds: u64,
     },
 
     /// Measure how fast this machine is

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod compiler;
 pub mod config;
 pub mod error;
+pub mod fuzzing;
 pub mod http;
 pub mod input;
 pub mod library;

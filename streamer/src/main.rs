@@ -5,6 +5,7 @@
 
 mod bench;
 mod cli;
+mod compile;
 mod headless;
 mod logging;
 mod renderer_entry;
@@ -26,12 +27,6 @@ use renderer_protocol::handover::FileTaker;
 use streamer::{config::Settings, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The compiler's private memory. The largest components known need below one gigabyte; the limit is for those that are made to
-/// need more.
-const COMPILE_MEMORY_BYTES: u64 = 3 << 30;
-/// The compiler's processor time, on all cores together; the broker also limits the time on the clock.
-const COMPILE_CPU_SECONDS: u64 = 240;
-
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
@@ -42,7 +37,9 @@ fn main() -> ExitCode {
         Command::Render(render) => headless::render(&render),
         Command::Check { scene, json } => headless::check(&scene, json),
         Command::Worker => run_worker(),
-        Command::Compile { scene, cache } => run_compile(&scene, &cache),
+        Command::Compile { cache, memory_bytes, cpu_seconds } => {
+            run_compile(&cache, memory_bytes, cpu_seconds)
+        }
         Command::Bench { bench } => run_bench(bench),
     }
 }
@@ -125,13 +122,13 @@ fn run_bench(bench: Bench) -> ExitCode {
     })
 }
 
-fn run_compile(scene: &Path, cache: &Path) -> ExitCode {
+fn run_compile(cache: &Path, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     logging::for_child();
-    if let Err(error) = limit_compiler() {
+    if let Err(error) = limit_compiler(memory_bytes, cpu_seconds) {
         say(&format!("the limits of the compiler process cannot be set: {error}"));
         return ExitCode::FAILURE;
     }
-    report(renderer_entry::compile(scene, cache).and_then(|report| {
+    report(renderer_entry::compile(cache).and_then(|report| {
         let mut line = serde_json::to_string(&report)?;
         line.push('\n');
         std::io::stdout().write_all(line.as_bytes())?;
@@ -140,12 +137,14 @@ fn run_compile(scene: &Path, cache: &Path) -> ExitCode {
 }
 
 /// Before the first byte of a scene is read, the process gives up what a scene could make it take.
-fn limit_compiler() -> std::io::Result<()> {
+fn limit_compiler(memory_bytes: u64, cpu_seconds: u64) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |amount| Rlimit { current: Some(amount), maximum: Some(amount) };
     setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::Data, limit(COMPILE_MEMORY_BYTES))?;
-    setrlimit(Resource::Cpu, limit(COMPILE_CPU_SECONDS))?;
+    setrlimit(Resource::As, limit(memory_bytes))?;
+    // The soft limit is reported as such, the hard one kills without a word.
+    let maximum = Some(cpu_seconds.saturating_add(1));
+    setrlimit(Resource::Cpu, Rlimit { current: Some(cpu_seconds), maximum })?;
     Ok(())
 }
 

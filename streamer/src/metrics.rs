@@ -126,6 +126,8 @@ pub struct Metrics {
     stage_seconds: Family<Stage, Histogram, fn() -> Histogram>,
     input_events: Family<Outcome, Counter>,
     worker_exits: Family<Reason, Counter>,
+    compilations: Family<Outcome, Counter>,
+    bad_artifacts: Family<Reason, Counter>,
     http_requests: Family<Route, Counter>,
 }
 
@@ -154,6 +156,8 @@ impl Metrics {
             stage_seconds: Family::new_with_constructor(new_histogram),
             input_events: Family::default(),
             worker_exits: Family::default(),
+            compilations: Family::default(),
+            bad_artifacts: Family::default(),
             http_requests: Family::default(),
         };
         let registry = &mut metrics.registry;
@@ -201,6 +205,16 @@ impl Metrics {
             "worker_exits",
             "Sessions' workers that ended, by reason",
             metrics.worker_exits.clone(),
+        );
+        registry.register(
+            "compilations",
+            "Scenes that were to be compiled, by what came of it",
+            metrics.compilations.clone(),
+        );
+        registry.register(
+            "bad_artifacts",
+            "Compiled scenes that were not what they should be and were made anew, by flaw",
+            metrics.bad_artifacts.clone(),
         );
         registry.register(
             "http_requests",
@@ -269,6 +283,16 @@ impl Metrics {
     /// A session is over; the reason is one of the fixed codes.
     pub fn worker_ended(&self, reason: &'static str) {
         self.worker_exits.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A scene was to be compiled; the outcome is one of a fixed list.
+    pub fn compiled(&self, outcome: &'static str) {
+        self.compilations.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A compiled scene was not what it should be; the flaw is one of a fixed list.
+    pub fn bad_artifact(&self, reason: &'static str) {
+        self.bad_artifacts.get_or_create(&Reason { reason }).inc();
     }
 
     /// A request was answered. `route` is the router's pattern, never the path that was asked for.

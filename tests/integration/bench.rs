@@ -2,7 +2,10 @@
 
 use std::process::Output;
 
-use crate::{binary::scene, support::scenecast};
+use crate::{
+    binary::scene,
+    support::{compiler, scenecast},
+};
 
 fn hostcalls(arguments: &[&str]) -> Output {
     scenecast().args(["bench", "hostcalls"]).args(arguments).output().expect("the binary starts")
@@ -51,11 +54,7 @@ fn host_calls_are_measured_on_both_backends_beside_native_calls_and_the_floor() 
 #[test]
 fn the_functions_of_the_floor_are_offered_to_no_scene() {
     let cache = tempfile::tempdir().unwrap();
-    let output = scenecast()
-        .args(["compile", &component(), "--cache", cache.path().to_str().unwrap()])
-        .output()
-        .expect("the binary starts");
-    let answer = String::from_utf8(output.stdout).unwrap();
+    let answer = compiler::answer(&std::fs::read(component()).unwrap(), cache.path()).to_string();
     assert!(answer.contains("refused") && answer.contains("scenecast:bench/floor"), "{answer}");
 }
 

@@ -11,6 +11,7 @@
 mod bench;
 mod binary;
 mod cli;
+mod compiler;
 mod conformance;
 mod dependency_rule;
 mod goldens;

@@ -10,11 +10,11 @@ use renderer_protocol::{AdapterInfo, FrameSize, FrameSizeError};
 
 use super::{
     DEFAULT_TIME_LIMIT, Event, Failure, FrameList, FrameListError, Goldens, Job, OutputError, Stills,
-    TimedEvent, Tolerance, Verdict, render,
+    TimedEvent, Tolerance, Verdict, compiled, render,
 };
 use crate::{
     gpu::{Backend, Gpu, GpuError},
-    scene::{CompileError, Scene, compile},
+    scene::CompileError,
 };
 
 /// Set to 1 to have goldens written instead of compared.
@@ -135,10 +135,7 @@ impl SceneCheck {
         let temporary =
             tempfile::tempdir().map_err(|error| OutputError { path: std::env::temp_dir(), error })?;
         let cache = self.cache.unwrap_or_else(|| temporary.path().to_owned());
-        let artifact = compile(&self.scene, &cache)?;
-        let artifact =
-            std::fs::File::open(&artifact).map_err(|error| CompileError::Cache { path: artifact, error })?;
-        let scene = Scene::load(artifact).map_err(CompileError::from)?;
+        let scene = compiled::load(&self.scene, &cache)?;
         let gpu = Gpu::open(Backend::Vulkan)?;
         let adapter = adapter_text(&gpu.info());
         let folder = goldens.as_ref().to_owned();
@@ -185,7 +182,15 @@ pub enum CheckError {
     /// Frames that cannot be.
     #[error(transparent)]
     Frames(#[from] FrameListError),
-    /// The file is no scene that can be run, or cannot be read.
+    /// The file cannot be read.
+    #[error("the scene {} cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The scene.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no scene that can be run.
     #[error(transparent)]
     Scene(#[from] CompileError),
     /// There is nothing to draw with.

@@ -32,6 +32,7 @@
 
 mod check;
 mod compare;
+mod compiled;
 mod driver;
 mod failure;
 mod files;

@@ -1,13 +1,8 @@
-//! What a file is, for its author: the same look that decides whether it is run, and everything that it sees.
+//! What a component is, for its author: everything that decides whether it is run.
 
-use std::path::Path;
+use wasmtime::{Engine, component::Component};
 
-use super::{
-    CompileError, Refusal, check,
-    compile::{examine, read_scene, to_native},
-    engine::engine,
-    linker,
-};
+use super::{check, linker};
 
 /// An import of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,48 +13,39 @@ pub struct Import {
     pub offered: bool,
 }
 
-/// What a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was seen of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// Its length.
-    pub bytes: usize,
+    pub bytes: u64,
     /// In the component's order; none for what is no component.
     pub imports: Vec<Import>,
     /// In the component's order; none for what is no component.
     pub exports: Vec<String>,
     /// The export that would be called.
     pub entry_point: Option<String>,
-    /// Why it would not be run, if so.
-    pub refusal: Option<Refusal>,
+    /// What it can be run with, but hardly as its author thinks.
+    pub warnings: Vec<String>,
 }
 
-/// Looks at a file as [`compile`](super::compile()) does. An error says that it cannot be read, or is ours.
-pub fn inspect(scene: &Path) -> Result<Inspection, CompileError> {
-    let mut inspection =
-        Inspection { bytes: 0, imports: Vec::new(), exports: Vec::new(), entry_point: None, refusal: None };
-    inspection.refusal = match look(scene, &mut inspection) {
-        Ok(()) => None,
-        Err(CompileError::Refused(refusal)) => Some(refusal),
-        Err(error) => return Err(error),
-    };
-    if let Some(Refusal::TooLarge { bytes }) = inspection.refusal {
-        inspection.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+impl Inspection {
+    pub(super) fn look(&mut self, engine: &Engine, component: &Component) {
+        let ty = component.component_type();
+        let import = |name: &str| Import { name: name.to_owned(), offered: linker::is_offered(name) };
+        self.imports = ty.imports(engine).map(|(name, _)| import(name)).collect();
+        self.exports = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        self.entry_point = check::entry(engine, component).ok().and_then(|entry| match entry {
+            check::Entry::Start => Some("start".to_owned()),
+            check::Entry::Run => self.exports.iter().find(|name| check::is_cli_run(name)).cloned(),
+        });
+        // Standard libraries import files and streams whether a program uses them or not; sockets only when it does.
+        let socket =
+            self.imports.iter().find(|import| import.offered && import.name.starts_with("wasi:sockets/"));
+        self.warnings.extend(socket.map(|import| {
+            format!(
+                "it imports `{}`, which is here so that programs start; a scene has no network, so every call is refused",
+                import.name
+            )
+        }));
     }
-    Ok(inspection)
-}
-
-fn look(scene: &Path, inspection: &mut Inspection) -> Result<(), CompileError> {
-    let bytes = read_scene(scene)?;
-    inspection.bytes = bytes.len();
-    let engine = engine()?;
-    let component = to_native(&engine, &bytes)?;
-    let ty = component.component_type();
-    let import = |name: &str| Import { name: name.to_owned(), offered: linker::is_offered(name) };
-    inspection.imports = ty.imports(&engine).map(|(name, _)| import(name)).collect();
-    inspection.exports = ty.exports(&engine).map(|(name, _)| name.to_owned()).collect();
-    inspection.entry_point = check::entry(&engine, &component).ok().and_then(|entry| match entry {
-        check::Entry::Start => Some("start".to_owned()),
-        check::Entry::Run => inspection.exports.iter().find(|name| check::is_cli_run(name)).cloned(),
-    });
-    examine(&engine, &component)
 }

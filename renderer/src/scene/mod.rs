@@ -2,6 +2,7 @@
 //!
 //! Owns the engine, the linker, the store and its limits. What the imports do is [`crate::host`]'s.
 
+mod artifact;
 mod check;
 mod compile;
 mod engine;
@@ -11,8 +12,8 @@ mod run;
 mod store;
 
 pub use check::Refusal;
-pub use compile::{CompileError, MAX_SCENE_BYTES, compile};
+pub use compile::{CompileError, MAX_SCENE_BYTES, compile, engine_id};
 pub(crate) use engine::engine;
-pub use inspect::{Import, Inspection, inspect};
+pub use inspect::{Import, Inspection};
 pub use run::{Run, Scene};
 pub use store::{Progress, SceneContext};

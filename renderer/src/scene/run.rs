@@ -9,8 +9,8 @@ use wasmtime::{
 };
 
 use super::{
+    artifact,
     check::{self, Entry},
-    compile,
     engine::engine,
     linker::linker,
     store::{EPOCH_MS, Progress, SceneContext, SceneState, end},
@@ -37,10 +37,10 @@ enum EntryFunc {
 }
 
 impl Scene {
-    /// Loads what the compiler process left in the cache.
+    /// Loads native code that the compiler process made, and that was checked to be that.
     pub fn load(artifact: File) -> wasmtime::Result<Self> {
         let engine = engine()?;
-        let component = compile::load(&engine, &artifact)?;
+        let component = artifact::load(&engine, &artifact)?;
         let entry = check::entry(&engine, &component)?;
         Ok(Self { engine, component, entry })
     }

@@ -1,50 +1,98 @@
-//! Placeholder with the signatures of the compiler, until it is there.
+//! Component → native code that may be run: what sessions and uploads ask for before a worker sees a scene.
+//!
+//! A short-lived process compiles, because that is where a hostile component can take any amount of time and memory; it has limits of both
+//! ([`process`]) and is the only one that writes the [`cache`]. This side finds entries, checks them, and opens them for workers. It
+//! knows components as bytes with a hash, and nothing of sessions, uploads or what is in a component.
 
-use std::{path::PathBuf, sync::Arc};
+mod cache;
+mod component;
+mod key;
+mod process;
+mod report;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt as _,
+    future::{Shared, WeakShared},
+};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tracing::Instrument as _;
+
+pub use cache::{Cache, Entry, EntryName, Flaw, MAX_CODE_BYTES};
+pub use component::{Component, ComponentId, EngineId};
+pub use key::{ArtifactKey, KEY_BYTES};
+pub use report::{CompileReport, Import, SceneReport};
 
 use crate::{
     config::CompileConfig,
-    error::Problem,
+    error::{Code, Problem},
     metrics::Metrics,
-    session::{Program, compile},
+    session::Program,
 };
+use key::MasterKey;
+use process::{Ending, Limit};
+use report::{MAX_MESSAGE_BYTES, bounded_text};
 
-pub struct Compiler(compile::Compiler);
+/// Each uses all cores; more at once only take longer each.
+const CONCURRENT_COMPILES: usize = 2;
+/// Different components that are compiled or wait for it. Each is a scene that somebody waits for: with a second for each, the last one of
+/// these has been waited for as long as a person waits.
+const MAX_WAITING: usize = 64;
+/// Files that are hashed at a time: that takes a core for up to a fifth of a second each.
+const CONCURRENT_CHECKS: usize = 4;
+/// The file of the master key, in the cache folder.
+const KEY_FILE: &str = "artifact.key";
+/// How long an unfinished entry may be there beyond the longest compilation.
+const UNFINISHED_GRACE: Duration = Duration::from_mins(1);
 
-#[derive(Clone, Debug)]
-pub enum Component {
-    File(PathBuf),
-    Bytes(Bytes),
-}
-
+/// Native code for a worker.
+#[derive(Debug)]
 pub struct Artifact {
-    pub file: std::fs::File,
-    pub path: PathBuf,
+    /// The file that was checked, open for reading, at its beginning.
+    pub file: File,
+    /// What was seen of the component.
     pub report: SceneReport,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct SceneReport {
-    pub bytes: u64,
-    pub imports: Vec<Import>,
-    pub exports: Vec<String>,
-    pub entry_point: Option<String>,
-    pub warnings: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Import {
-    pub name: String,
-    pub offered: bool,
-}
-
-#[derive(Debug)]
+/// Why there is no native code.
+#[derive(Clone, Debug)]
 pub enum CompileError {
-    Refused { problem: Problem, report: Box<SceneReport> },
+    /// The scene's fault, or the caller's: what is told, and what was seen of the component.
+    Refused {
+        /// What is told.
+        problem: Problem,
+        /// As much as was seen.
+        report: Box<SceneReport>,
+    },
+    /// Ours.
     Internal(String),
+}
+
+impl std::fmt::Display for CompileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { problem, .. } => f.write_str(&problem.detail),
+            Self::Internal(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl CompileError {
+    fn refused(code: Code, detail: impl Into<String>) -> Self {
+        Self::Refused { problem: Problem::new(code, detail), report: Box::default() }
+    }
+
+    fn internal(cause: &impl ToString) -> Self {
+        Self::Internal(cause.to_string())
+    }
 }
 
 impl From<CompileError> for Problem {
@@ -56,28 +104,230 @@ impl From<CompileError> for Problem {
     }
 }
 
+type Flight = Pin<Box<dyn Future<Output = Result<EntryName, CompileError>> + Send>>;
+
+/// See the module.
+pub struct Compiler {
+    shared: Arc<Parts>,
+    /// The compilations that are going on. Those who wait for one own it together: when the last of them is gone, so is its process.
+    flights: Mutex<HashMap<ComponentId, WeakShared<Flight>>>,
+}
+
+struct Parts {
+    program: Program,
+    config: CompileConfig,
+    metrics: Arc<Metrics>,
+    cache: Cache,
+    key: MasterKey,
+    /// The engine of the compiler process, once it has said it. Only with it the cache can be looked into from here.
+    engine: Mutex<Option<EngineId>>,
+    compiles: Semaphore,
+    checks: Arc<Semaphore>,
+}
+
 impl Compiler {
-    pub fn open(program: Program, _: CompileConfig, _: Arc<Metrics>) -> std::io::Result<Self> {
-        Ok(Self(compile::Compiler::new(program)))
+    /// One that starts `program`, with the cache in its folder.
+    pub fn open(program: Program, config: CompileConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let cache = Cache::open(program.cache_dir())?;
+        let key = MasterKey::open(&program.cache_dir().join(KEY_FILE))?;
+        let shared = Arc::new(Parts {
+            program,
+            config,
+            metrics,
+            cache,
+            key,
+            engine: Mutex::default(),
+            compiles: Semaphore::new(CONCURRENT_COMPILES),
+            checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
+        });
+        Ok(Self { shared, flights: Mutex::default() })
     }
 
+    /// The native code of a component: from the cache, or made now. As many as ask for one component at a time wait for one process.
     pub async fn compile(&self, component: &Component) -> Result<Artifact, CompileError> {
-        let Component::File(path) = component else {
-            return Err(CompileError::Internal("no bytes yet".to_owned()));
+        let id = {
+            let component = component.clone();
+            self.shared.checked(move || component.id()).await?
         };
-        let refused = |problem| CompileError::Refused { problem, report: Box::default() };
-        let artifact = self.0.compile(path).await.map_err(refused)?;
-        let file = std::fs::File::open(&artifact).map_err(|e| CompileError::Internal(e.to_string()))?;
-        let import = Import { name: "wasi:webgpu/webgpu@0.3.0".to_owned(), offered: true };
-        let report = SceneReport {
-            imports: vec![import],
-            entry_point: Some("start".into()),
-            ..SceneReport::default()
-        };
-        Ok(Artifact { file, path: artifact, report })
+        let id = id.map_err(|error| CompileError::internal(&format!("the scene cannot be read: {error}")))?;
+        let engine = *self.shared.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = engine
+            && let Some(artifact) = self.shared.find(EntryName { component: id, engine }).await?
+        {
+            self.shared.metrics.compiled("cached");
+            return Ok(artifact);
+        }
+        // What was just made can be gone again when the disk is full of newer ones, or when somebody damages it.
+        for _ in 0..2 {
+            let name = self.join_flight(id, component)?.await?;
+            if let Some(artifact) = self.shared.find(name).await? {
+                return Ok(artifact);
+            }
+        }
+        Err(CompileError::internal(&"the compiled scene is not in the cache, although it was just put there"))
     }
 
+    /// What a component is, in the words of `scenecast check`; its native code is in the cache afterwards.
     pub async fn inspect(&self, component: &Component) -> Result<SceneReport, CompileError> {
         Ok(self.compile(component).await?.report)
+    }
+
+    /// The compilation of a component that is going on, or a new one.
+    fn join_flight(&self, id: ComponentId, component: &Component) -> Result<Shared<Flight>, CompileError> {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let going_on =
+            |flight: &WeakShared<Flight>| flight.upgrade().filter(|flight| flight.peek().is_none());
+        flights.retain(|_, flight| going_on(flight).is_some());
+        if let Some(flight) = flights.get(&id).and_then(going_on) {
+            return Ok(flight);
+        }
+        if flights.len() >= MAX_WAITING {
+            let detail = format!("{MAX_WAITING} scenes wait to be compiled; try again in a while.");
+            return Err(CompileError::refused(Code::TooManyRequests, detail));
+        }
+        let (parts, component) = (Arc::clone(&self.shared), component.clone());
+        let flight = async move { parts.make(id, &component).await }.in_current_span();
+        let flight: Flight = Box::pin(flight);
+        let flight = flight.shared();
+        if let Some(weak) = flight.downgrade() {
+            flights.insert(id, weak);
+        }
+        Ok(flight)
+    }
+}
+
+impl Parts {
+    /// Runs a process; afterwards there is an entry of the returned name.
+    async fn make(&self, id: ComponentId, component: &Component) -> Result<EntryName, CompileError> {
+        // The semaphore is never closed; if it were, compiling without a permit would do no harm.
+        let _permit = self.compiles.acquire().await;
+        let key = self.key.for_component(id);
+        let ending = process::run(&self.program, &self.config, &key, component).await;
+        let (outcome, result) = match ending {
+            Ok(ending) => self.conclude(id, ending),
+            Err(error) => ("failed", Err(CompileError::internal(&error))),
+        };
+        self.metrics.compiled(outcome);
+        let name = result?;
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.engine);
+        self.trim().await;
+        Ok(name)
+    }
+
+    fn conclude(&self, id: ComponentId, ending: Ending) -> (&'static str, Result<EntryName, CompileError>) {
+        match ending {
+            Ending::Report(CompileReport::Ok { entry }) => match EntryName::parse(&entry, id) {
+                Some(name) => ("ok", Ok(name)),
+                // It computes the name from what it was given.
+                None => ("failed", Err(CompileError::internal(&"the scene changed while it was read"))),
+            },
+            Ending::Report(CompileReport::Refused { code, message, scene }) => {
+                let problem = refusal(&code, &message);
+                ("refused", Err(CompileError::Refused { problem, report: Box::new(scene.bounded()) }))
+            }
+            Ending::Report(CompileReport::Unwritable { disk_full: true, .. }) => {
+                let detail = "The server's disk has no room for the compiled scene.";
+                ("disk_full", Err(CompileError::refused(Code::DiskFull, detail)))
+            }
+            Ending::Report(CompileReport::Unwritable { disk_full: false, message }) => {
+                let cause =
+                    format!("the cache cannot be written: {}", bounded_text(&message, MAX_MESSAGE_BYTES));
+                ("failed", Err(CompileError::Internal(cause)))
+            }
+            Ending::Report(CompileReport::OutOfMemory) => self.over_limit(Limit::Memory),
+            Ending::OverLimit(limit) => self.over_limit(limit),
+            Ending::Died(how) => {
+                let detail = format!("The compiler process died of this scene: {how}.");
+                ("died", Err(CompileError::refused(Code::SceneUncompilable, detail)))
+            }
+            Ending::Failed(how) => {
+                ("failed", Err(CompileError::Internal(format!("the compiler process gave no report, {how}"))))
+            }
+        }
+    }
+
+    fn over_limit(&self, limit: Limit) -> (&'static str, Result<EntryName, CompileError>) {
+        let detail = limit.sentence(&self.config);
+        tracing::warn!("a scene was not compiled: {detail}");
+        (limit.name(), Err(CompileError::refused(Code::SceneUncompilable, detail)))
+    }
+
+    /// An entry of the cache, checked and opened; `None` if there is none that can be believed.
+    async fn find(&self, name: EntryName) -> Result<Option<Artifact>, CompileError> {
+        let (cache, key) = (self.cache.clone(), self.key.for_component(name.component));
+        match self.checked(move || cache.find(&name, &key)).await? {
+            Ok(entry) => Ok(entry.map(|Entry { file, report }| Artifact { file, report })),
+            Err(flaw) => {
+                tracing::warn!(component = %name.component, flaw = flaw.name(), "a compiled scene was not what it should be; it is made anew");
+                self.metrics.bad_artifact(flaw.name());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Deletes what is too much. A cache that is too large for a while does no harm.
+    async fn trim(&self) {
+        let (cache, unfinished_after) = (self.cache.clone(), self.config.time + UNFINISHED_GRACE);
+        let trimmed = self.checked(move || cache.trim(cache::MAX_CACHE_BYTES, unfinished_after)).await;
+        if let Ok(Err(error)) = trimmed {
+            tracing::warn!(%error, "the cache of compiled scenes cannot be kept small");
+        }
+    }
+
+    /// Does something with files on a thread that may wait, a few at a time.
+    async fn checked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CompileError> {
+        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        // The thread holds the permit: nobody may be waiting for it any more.
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
+        spawn_blocking(work).await.map_err(|error| CompileError::internal(&error))
+    }
+}
+
+fn refusal(code: &str, message: &str) -> Problem {
+    let code = [
+        Code::SceneNotWasm,
+        Code::SceneCoreModule,
+        Code::SceneImportNotOffered,
+        Code::SceneNoEntryPoint,
+        Code::SceneUncompilable,
+        Code::SceneTooLarge,
+    ]
+    .into_iter()
+    .find(|known| known.name() == code)
+    .unwrap_or(Code::SceneUncompilable);
+    Problem::new(code, bounded_text(message, MAX_MESSAGE_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_code_and_an_unknown_one_is_uncompilable() {
+        for code in [
+            "scene_not_wasm",
+            "scene_core_module",
+            "scene_import_not_offered",
+            "scene_no_entry_point",
+            "scene_uncompilable",
+        ] {
+            let problem = refusal(code, "why");
+            assert_eq!((problem.code.name(), problem.code.status().as_u16()), (code, 422));
+        }
+        assert_eq!(refusal("scene_too_large", "why").code.status(), 413);
+        assert_eq!(refusal("draining", "why").code, Code::SceneUncompilable);
+    }
+
+    #[test]
+    fn a_refusal_is_cut_and_escaped() {
+        let problem = refusal("scene_not_wasm", &format!("\u{1b}[2J{}", "é".repeat(10_000)));
+        assert!(problem.detail.len() <= MAX_MESSAGE_BYTES);
+        assert!(problem.detail.starts_with("\\u{1b}[2J"));
     }
 }

@@ -19,6 +19,10 @@ use renderer_protocol::{
 pub use settings::Settings;
 pub use values::{AllowedOrigins, LimitSetting, LogFormat, PlayoutDelay};
 
+/// The largest components known, 20 MB of Python, take 8 to 23 s on two slow cores.
+pub const DEFAULT_COMPILE_SECONDS: u64 = 30;
+/// The same need 640 MiB; one of 32 MiB, the largest that is taken, in proportion the whole of this.
+pub const DEFAULT_COMPILE_MEMORY_BYTES: u64 = 1 << 30;
 /// The UDP port that is tried when none is set: a fixed one, so that a firewall rule can name it.
 pub const DEFAULT_UDP_PORT: u16 = 8189;
 /// A machine that could run more has more than one server.
@@ -189,6 +193,15 @@ pub struct CompileConfig {
     pub memory_bytes: u64,
 }
 
+impl Default for CompileConfig {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(DEFAULT_COMPILE_SECONDS),
+            memory_bytes: DEFAULT_COMPILE_MEMORY_BYTES,
+        }
+    }
+}
+
 impl Settings {
     /// Puts in what was not set, and checks what was.
     pub fn resolve(self) -> Result<Config, ConfigError> {
@@ -254,10 +267,14 @@ impl Settings {
             warm_workers: in_range("--warm-workers", self.warm_workers.unwrap_or(1), 0..=MAX_WARM_WORKERS)?,
             require_sandbox: self.require_sandbox.unwrap_or(false),
             compile: CompileConfig {
-                time: seconds("--compile-seconds", self.compile_seconds.unwrap_or(30), 1)?,
+                time: seconds(
+                    "--compile-seconds",
+                    self.compile_seconds.unwrap_or(DEFAULT_COMPILE_SECONDS),
+                    1,
+                )?,
                 memory_bytes: in_range(
                     "--compile-memory-bytes",
-                    self.compile_memory_bytes.unwrap_or(3 << 30),
+                    self.compile_memory_bytes.unwrap_or(DEFAULT_COMPILE_MEMORY_BYTES),
                     COMPILE_MEMORY_RANGE_BYTES,
                 )?,
             },

@@ -162,11 +162,11 @@ pub struct Settings {
     #[arg(long, env = "SCENECAST_REQUIRE_SANDBOX", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub require_sandbox: Option<bool>,
 
-    /// How long a scene may be compiled, in seconds on the clock [default: 30]
+    /// How long a scene may be compiled, in seconds on the clock; processor time is limited to twice as much [default: 30]
     #[arg(long, value_name = "SECONDS", env = "SCENECAST_COMPILE_SECONDS")]
     pub compile_seconds: Option<u64>,
 
-    /// Address space of the process that compiles a scene, in bytes [default: 3221225472]
+    /// Address space of the process that compiles a scene, in bytes [default: 1073741824]
     #[arg(long, value_name = "BYTES", env = "SCENECAST_COMPILE_MEMORY_BYTES")]
     pub compile_memory_bytes: Option<u64>,
 

@@ -2,38 +2,49 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use renderer::scene::{Inspection, inspect};
 use serde_json::json;
+use streamer::{
+    compiler::{CompileError, SceneReport},
+    error::Problem,
+};
 
 use super::{ENVIRONMENT, SCENE_FAILED, SUCCESS, print, say};
+use crate::compile::compile;
 
 pub(super) fn run(scene: &Path, as_json: bool) -> u8 {
-    match inspect(scene) {
-        Ok(inspection) => {
-            print(&if as_json { to_json(&inspection) } else { to_text(scene, &inspection) });
-            if inspection.refusal.is_some() { SCENE_FAILED } else { SUCCESS }
+    // What is checked now is not what will be run: its native code is not kept.
+    let compiled = match tempfile::tempdir() {
+        Ok(cache) => compile(scene, cache.path()),
+        Err(error) => Err(CompileError::Internal(format!("there is no folder for temporary files: {error}"))),
+    };
+    let (report, refusal) = match compiled {
+        Ok(artifact) => (artifact.report, None),
+        Err(CompileError::Refused { problem, report }) => (*report, Some(problem)),
+        Err(CompileError::Internal(cause)) => {
+            say(&format!("{} cannot be checked: {cause}", scene.display()));
+            return ENVIRONMENT;
         }
-        Err(error) => {
-            say(&error);
-            ENVIRONMENT
-        }
-    }
+    };
+    print(&if as_json {
+        to_json(&report, refusal.as_ref())
+    } else {
+        to_text(scene, &report, refusal.as_ref())
+    });
+    if refusal.is_some() { SCENE_FAILED } else { SUCCESS }
 }
 
-fn to_json(inspection: &Inspection) -> String {
-    let Inspection { bytes, imports, exports, entry_point, refusal } = inspection;
-    let imports: Vec<_> =
-        imports.iter().map(|import| json!({"name": import.name, "offered": import.offered})).collect();
-    let refusal =
-        refusal.as_ref().map(|refusal| json!({"code": refusal.code(), "message": refusal.to_string()}));
+fn to_json(report: &SceneReport, refusal: Option<&Problem>) -> String {
+    let SceneReport { bytes, imports, exports, entry_point, warnings } = report;
+    let refusal = refusal.map(|refusal| json!({"code": refusal.code.name(), "message": refusal.detail}));
     let document = json!({
-        "bytes": bytes, "imports": imports, "exports": exports, "entry_point": entry_point, "refusal": refusal,
+        "bytes": bytes, "imports": imports, "exports": exports, "entry_point": entry_point, "warnings": warnings,
+        "refusal": refusal,
     });
     format!("{document}\n")
 }
 
-fn to_text(scene: &Path, inspection: &Inspection) -> String {
-    let Inspection { bytes, imports, exports, entry_point, refusal } = inspection;
+fn to_text(scene: &Path, report: &SceneReport, refusal: Option<&Problem>) -> String {
+    let SceneReport { bytes, imports, exports, entry_point, warnings } = report;
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = writeln!(text, "{}: {bytes} bytes", scene.display());
@@ -56,9 +67,13 @@ fn to_text(scene: &Path, inspection: &Inspection) -> String {
             let _ = writeln!(text, "  {export}{entry}");
         }
     }
+    for warning in warnings {
+        let _ = writeln!(text, "\nNote: {warning}.");
+    }
     let _ = match refusal {
         None => writeln!(text, "\nIt can be run here."),
-        Some(refusal) => writeln!(text, "\nIt cannot be run here: {refusal}."),
+        // The compiler's sentences have an end or not.
+        Some(refusal) => writeln!(text, "\nIt cannot be run here: {}.", refusal.detail.trim_end_matches('.')),
     };
     text
 }

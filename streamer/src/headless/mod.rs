@@ -12,9 +12,11 @@ use std::{io::Write as _, path::Path, time::Duration};
 use renderer::{
     gpu::{Backend, Gpu},
     headless::{Failure, FinishedFrame, Goldens, Job, Outcome, Report, ReportHead, Still, adapter_text},
-    scene::{CompileError, Scene},
+    scene::Scene,
 };
+use streamer::compiler::CompileError;
 
+use crate::compile::compile;
 pub(crate) use args::RenderArgs;
 use console::Console;
 use output::Output;
@@ -134,19 +136,15 @@ fn load(args: &RenderArgs) -> Result<Scene, Stop> {
         Some(folder) => folder.clone(),
         None => streamer::config::default_cache_dir().map_err(Stop::environment)?,
     };
-    let artifact = renderer::scene::compile(&args.scene, &cache).map_err(|error| match error {
-        CompileError::Refused(refusal) => {
-            let scene = args.scene.display();
-            Stop {
-                status: SCENE_FAILED,
-                message: format!("{scene} is no scene that can be run here: {refusal}"),
-            }
-        }
-        error => Stop::environment(error),
+    let scene = args.scene.display();
+    let artifact = compile(&args.scene, &cache).map_err(|error| match error {
+        CompileError::Refused { problem, .. } => Stop {
+            status: SCENE_FAILED,
+            message: format!("{scene} is no scene that can be run here: {}", problem.detail),
+        },
+        CompileError::Internal(cause) => Stop::environment(format!("{scene} cannot be compiled: {cause}")),
     })?;
-    let artifact = std::fs::File::open(&artifact)
-        .map_err(|error| Stop::environment(format!("{} cannot be read: {error}", artifact.display())))?;
-    Scene::load(artifact).map_err(|error| Stop::environment(format!("{error:#}")))
+    Scene::load(artifact.file).map_err(|error| Stop::environment(format!("{error:#}")))
 }
 
 fn tell(args: &RenderArgs, summary: &Summary, outcome: &Outcome) {

@@ -25,6 +25,21 @@ use bytes::Bytes;
 
 pub use self::{congestion::MIN_TARGET_BPS, peer::Peer, server::RtcServer};
 
+/// Reads an offer as [`RtcServer::accept`] does first. What it makes of one is an offer again, and of that one the same.
+pub(crate) fn fuzz_offer(sdp: &str) {
+    // Its line ends may make it too long.
+    if let Ok(checked) = offer::check(sdp)
+        && let Ok(again) = offer::check(&checked.sdp)
+    {
+        assert_eq!(again, checked);
+    }
+}
+
+/// Reads a trickle fragment as [`Peer::add_candidates`] does.
+pub(crate) fn fuzz_fragment(fragment: &str) {
+    let _ = offer::check_fragment(fragment);
+}
+
 /// Where and how to be reached.
 #[derive(Clone, Debug)]
 pub struct RtcConfig {

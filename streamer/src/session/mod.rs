@@ -4,19 +4,18 @@
 //! its own task. Knows peers and the worker protocol, and nothing of HTTP routes, scenes' contents or GPUs.
 
 mod actor;
-pub mod compile;
 mod end;
 mod id;
 pub mod log;
 pub mod portrait;
-mod process;
+pub(crate) mod process;
 mod registry;
 mod screenshot;
 mod status;
 mod stream_state;
 mod throttle;
 mod viewers;
-mod worker;
+pub(crate) mod worker;
 
 use std::sync::Arc;
 

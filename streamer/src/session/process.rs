@@ -87,11 +87,21 @@ impl Program {
 }
 
 /// Writes each line of a child's standard error to the log, in the current span.
-pub(super) async fn log_stderr(stderr: impl AsyncRead + Unpin, process: &'static str) {
+pub(crate) async fn log_stderr(stderr: impl AsyncRead + Unpin, process: &'static str) {
+    log_stderr_and(stderr, process, |_| {}).await;
+}
+
+/// The same, and shows each line to somebody before it is left out, perhaps, of the log.
+pub(crate) async fn log_stderr_and(
+    stderr: impl AsyncRead + Unpin,
+    process: &'static str,
+    mut look: impl FnMut(&[u8]),
+) {
     let mut reader = BufReader::new(stderr);
     let mut budget = LineBudget::new(MAX_STDERR_LINES_PER_SECOND);
     let mut line = Vec::new();
     while let Ok(true) = read_capped_line(&mut reader, &mut line).await {
+        look(&line);
         match budget.take(Instant::now()) {
             Admitted::Yes { suppressed: 0 } => {}
             Admitted::Yes { suppressed } => {
@@ -172,7 +182,7 @@ impl LineBudget {
 }
 
 /// How a process ended, for people.
-pub(super) fn describe_exit(status: ExitStatus) -> String {
+pub(crate) fn describe_exit(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => {
             let name = rustix::process::Signal::from_named_raw(signal).map_or("", signal_name);

@@ -96,8 +96,8 @@ impl Sessions {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            compiler,
             program,
+            compiler,
             limits,
             metrics,
             clock_origin: Instant::now(),
@@ -145,7 +145,9 @@ impl Sessions {
             seed: rand::random(),
             limits: self.limits.scene,
         };
-        worker.run(start, &artifact.file).map_err(|error| Problem::internal("Starting the session", &error))?;
+        worker
+            .run(start, &artifact.file)
+            .map_err(|error| Problem::internal("Starting the session", &error))?;
         worker
             .send(ToWorker::SetWatched(true))
             .map_err(|_| Problem::internal("Starting the session", &"the worker's queue is full"))?;

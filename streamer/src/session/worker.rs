@@ -380,7 +380,7 @@ impl Heartbeat {
 
 /// What has been said so far, as far as it limits what may be said next.
 #[derive(Debug, Default)]
-struct MessageOrder {
+pub(crate) struct MessageOrder {
     started: bool,
     last_pts_us: Option<u64>,
     input_sent: u64,
@@ -388,7 +388,7 @@ struct MessageOrder {
 }
 
 impl MessageOrder {
-    fn check(&mut self, message: &FromWorker) -> Result<(), String> {
+    pub(crate) fn check(&mut self, message: &FromWorker) -> Result<(), String> {
         match message {
             FromWorker::Started if self.started => Err("a second message that the scene started".to_owned()),
             FromWorker::Started => {

@@ -1,5 +1,7 @@
 //! The real things for a test: a server that is started on a free port, asked over HTTP and ended with the test; and a worker process alone.
 
+pub mod bombs;
+pub mod compiler;
 mod server;
 mod worker;
 

@@ -18,6 +18,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::compiler;
 use crate::binary::scenecast;
 
 /// Long enough for a busy machine; a worker that needs it is stuck.
@@ -111,19 +112,15 @@ impl Worker {
 
     pub async fn compile(&self, scene: &Path) -> PathBuf {
         let answer = self.compiler_answer(scene).await;
-        PathBuf::from(answer["ok"]["artifact"].as_str().unwrap_or_else(|| panic!("{answer}")))
+        let entry = answer["ok"]["entry"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        self.cache.path().join("artifacts").join(entry)
     }
 
     /// What the compiler process says to a scene.
     pub async fn compiler_answer(&self, scene: &Path) -> serde_json::Value {
-        let output = Command::new(scenecast())
-            .arg("compile")
-            .arg(scene)
-            .arg("--cache")
-            .arg(self.cache.path())
-            .output();
-        let output = timeout(COMPILER_PATIENCE, output).await.unwrap().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap()
+        let (component, cache) = (std::fs::read(scene).unwrap(), self.cache.path().to_owned());
+        let answer = tokio::task::spawn_blocking(move || compiler::answer(&component, &cache));
+        timeout(COMPILER_PATIENCE, answer).await.unwrap().unwrap()
     }
 
     pub async fn send(&mut self, message: &ToWorker) {
