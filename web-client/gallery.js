@@ -1,114 +1,178 @@
 // @ts-check
-/** The gallery page: the server's scenes as cards, or why there are none. */
-import { listScenes } from './api.js';
-
-const SVG = 'http://www.w3.org/2000/svg';
-
-/**
- * @param {string} id
- * @returns {HTMLElement}
- */
-function element(id) {
-    const found = document.getElementById(id);
-    if (found === null) throw new Error(`the page has no element ${id}`);
-    return found;
-}
-
-/** @param {import('./api.js').Scene} scene */
-function card({ name, bytes }) {
-    const link = document.createElement('a');
-    link.href = `/view/${encodeURIComponent(name)}`;
-    const title = document.createElement('h2');
-    title.textContent = name;
-    const size = document.createElement('p');
-    size.textContent = sizeText(bytes);
-    const text = document.createElement('div');
-    text.append(title, size);
-    link.append(emblem(name), text);
-    const item = document.createElement('li');
-    item.append(link);
-    return item;
-}
+/** The gallery page: brings scenes, uploads and who is here together with the page's elements. What each does stands in its own module. */
+import { Problem, deleteScene, getScene, isAtLeast, listScenes, listSessions, whoAmI } from './api.js';
+import { card } from './cards.js';
+import { forgetToken } from './credentials.js';
+import { acceptDrops } from './drop.js';
+import { waitText } from './formats.js';
+import { element } from './page.js';
+import { listenToSignIn } from './sign-in.js';
+import { sendScene } from './transfer.js';
+import { UploadView } from './upload-view.js';
+import { UploadQueue } from './upload.js';
 
 /**
- * A drawing that is always the same for one name, so that a scene is found again at a glance.
- *
- * @param {string} name
+ * @typedef {import('./api.js').Scene} Scene
+ * @typedef {import('./upload.js').Upload} Upload
  */
-function emblem(name) {
-    const random = generator(name);
-    const svg = document.createElementNS(SVG, 'svg');
-    svg.setAttribute('viewBox', '-80 -50 160 100');
-    svg.setAttribute('preserveAspectRatio', 'xMidYMid slice');
-    svg.setAttribute('aria-hidden', 'true');
-    svg.style.setProperty('--hue', String(Math.floor(random() * 360)));
-    const tilt = random() * 50 - 25;
-    const squeeze = 0.3 + random() * 0.25;
-    for (let ring = 1; ring <= 5; ring += 1) {
-        const radius = 7 + ring * 11;
-        const orbit = shape('ellipse', { rx: radius, ry: radius * squeeze, transform: `rotate(${tilt + ring * 7})` });
-        orbit.classList.add('ring');
-        const angle = random() * 2 * Math.PI;
-        const moon = shape('circle', {
-            cx: radius * Math.cos(angle),
-            cy: radius * squeeze * Math.sin(angle),
-            r: 1.2 + random() * 2.6,
-            transform: `rotate(${tilt + ring * 7})`,
-        });
-        moon.classList.add('moon');
-        svg.append(orbit, moon);
-    }
-    const sun = shape('circle', { r: 6 + random() * 4 });
-    sun.classList.add('sun');
-    svg.append(sun);
-    return svg;
+
+const gallery = element('gallery', HTMLElement);
+const scenes = element('scenes', HTMLElement);
+const uploads = element('uploads', HTMLElement);
+const picker = element('files', HTMLInputElement);
+const dialog = element('delete', HTMLDialogElement);
+
+/** Who the server takes us for; null until it said so. @type {import('./api.js').Identity | null} */
+let identity = null;
+/** A session of each scene that runs, for those who may only watch. @type {Map<string, string>} */
+let running = new Map();
+/** What stands on the page, by everything that it shows. @type {Map<string, HTMLElement>} */
+let cards = new Map();
+/** Counts loads: an earlier one that ends later is void. */
+let loads = 0;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let retryTimer;
+
+/** @type {Map<Upload, UploadView>} */
+const views = new Map();
+const queue = new UploadQueue(
+    { send: sendScene, getScene, wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)), nowMs: () => Date.now() },
+    (upload) => {
+        const view = views.get(upload) ?? place(upload);
+        const words = view.render();
+        if (words !== '') element('announcer', HTMLElement).textContent = words;
+        const { state } = upload;
+        if (state.stage === 'gone') views.delete(upload);
+        if (state.stage === 'failed' && state.problem.status === 401) void load();
+        if (state.stage === 'done') void load();
+    },
+);
+
+/** @param {Upload} upload */
+function place(upload) {
+    const view = new UploadView(upload, { remove: (gone) => queue.remove(gone), retry: (failed) => queue.retry(failed) });
+    views.set(upload, view);
+    uploads.append(view.item);
+    return view;
 }
 
-/**
- * @param {string} kind
- * @param {Record<string, string | number>} attributes
- */
-function shape(kind, attributes) {
-    const made = document.createElementNS(SVG, kind);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-    return made;
-}
+const mayUpload = () => identity !== null && isAtLeast(identity.role, 'author');
+const mayStart = () => identity !== null && isAtLeast(identity.role, 'controller');
 
-/**
- * Numbers from 0 to 1 that follow from a text: FNV-1a, then xorshift.
- *
- * @param {string} seed
- */
-function generator(seed) {
-    let state = 0x811c9dc5;
-    for (const unit of seed) state = Math.imul(state ^ (unit.codePointAt(0) ?? 0), 0x01000193);
-    return () => {
-        state ^= state << 13;
-        state ^= state >>> 17;
-        state ^= state << 5;
-        return (state >>> 0) / 2 ** 32;
-    };
-}
-
-/** @param {number} bytes */
-function sizeText(bytes) {
-    return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-}
+const links = {
+    /** @param {Scene} scene */
+    watch: (scene) => (mayStart() ? scene.view : running.get(scene.id) ?? null),
+    remove: askToDelete,
+};
 
 async function load() {
-    const gallery = element('gallery');
+    const turn = ++loads;
+    clearTimeout(retryTimer);
     gallery.ariaBusy = 'true';
-    element('failed').hidden = true;
     try {
-        const scenes = await listScenes();
-        element('scenes').replaceChildren(...scenes.map(card));
-        element('empty').hidden = scenes.length > 0;
+        const who = await whoAmI();
+        const [list, sessions] = await Promise.all([listScenes(), isAtLeast(who.role, 'controller') ? [] : listSessions()]);
+        if (turn !== loads) return;
+        identity = who;
+        running = new Map(sessions.filter(({ state }) => state !== 'ended').map(({ scene, view }) => [scene, view]));
+        showIdentity(who);
+        showScenes(list);
+        element('failed', HTMLElement).hidden = true;
     } catch (error) {
-        element('failed-text').textContent = error instanceof Error ? error.message : String(error);
-        element('failed').hidden = false;
+        if (turn !== loads) return;
+        showProblem(error);
     }
     gallery.ariaBusy = 'false';
 }
 
-element('retry').addEventListener('click', () => void load());
+/** Cards that stay as they are keep their pictures, and the keyboard's focus. @param {Scene[]} list */
+function showScenes(list) {
+    const nowMs = Date.now();
+    const before = cards;
+    cards = new Map();
+    let next = scenes.firstElementChild;
+    for (const scene of list) {
+        const key = JSON.stringify([scene, links.watch(scene)]);
+        const item = before.get(key) ?? card(scene, links, nowMs);
+        cards.set(key, item);
+        if (item === next) next = item.nextElementSibling;
+        else scenes.insertBefore(item, next);
+    }
+    for (const [key, item] of before) if (!cards.has(key)) item.remove();
+    element('empty', HTMLElement).hidden = list.length > 0;
+}
+
+/** @param {import('./api.js').Identity} who */
+function showIdentity(who) {
+    const hasToken = who.authentication === 'token';
+    element('account', HTMLElement).hidden = !hasToken;
+    element('account-name', HTMLElement).textContent = who.name === who.role ? who.role : `${who.name} · ${who.role}`;
+    element('sign-in', HTMLElement).hidden = true;
+    element('add', HTMLElement).hidden = !mayUpload();
+    element('watch-only', HTMLElement).hidden = mayStart();
+    element('lead', HTMLElement).hidden = !mayStart();
+    element('empty-add', HTMLElement).hidden = !mayUpload();
+    element('empty-none', HTMLElement).hidden = mayUpload();
+}
+
+/** @param {unknown} error */
+function showProblem(error) {
+    const isStranger = error instanceof Problem && error.status === 401;
+    element('sign-in', HTMLElement).hidden = !isStranger;
+    element('failed', HTMLElement).hidden = isStranger;
+    const message = error instanceof Error ? error.message : String(error);
+    const retryMs = error instanceof Problem ? error.retryAfterMs : null;
+    if (retryMs !== null) retryTimer = setTimeout(() => void load(), retryMs);
+    element('failed-text', HTMLElement).textContent = retryMs === null ? message : `${message} The page tries again in ${waitText(retryMs)}.`;
+    if (!isStranger) return;
+    identity = null;
+    for (const id of ['account', 'add', 'watch-only']) element(id, HTMLElement).hidden = true;
+    element('lead', HTMLElement).hidden = false;
+    showScenes([]);
+    element('empty', HTMLElement).hidden = true;
+    element('token', HTMLInputElement).focus();
+}
+
+/** @param {Scene} scene */
+function askToDelete(scene) {
+    element('delete-name', HTMLElement).textContent = scene.name;
+    const wrong = element('delete-wrong', HTMLElement);
+    wrong.textContent = '';
+    const button = element('delete-button', HTMLButtonElement);
+    button.disabled = false;
+    button.onclick = async () => {
+        button.disabled = true;
+        try {
+            await deleteScene(scene.id);
+        } catch (error) {
+            // What is gone already is what was wanted.
+            if (!(error instanceof Problem && error.code === 'unknown_scene')) {
+                wrong.textContent = error instanceof Error ? error.message : String(error);
+                button.disabled = false;
+                return;
+            }
+        }
+        dialog.close();
+        element('announcer', HTMLElement).textContent = `${scene.name} was deleted.`;
+        void load();
+    };
+    dialog.showModal();
+}
+
+element('delete-keep', HTMLElement).addEventListener('click', () => dialog.close());
+element('retry', HTMLElement).addEventListener('click', () => void load());
+element('sign-out', HTMLElement).addEventListener('click', () => {
+    forgetToken();
+    void load();
+});
+listenToSignIn(() => void load());
+picker.addEventListener('change', () => {
+    queue.add(picker.files ?? []);
+    // So that the same file can be chosen again.
+    picker.value = '';
+});
+acceptDrops(document.documentElement, mayUpload, (files) => queue.add(files));
+addEventListener('beforeunload', (event) => {
+    if (queue.isBusy) event.preventDefault();
+});
 void load();

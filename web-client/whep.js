@@ -4,6 +4,7 @@
  * messages mean. A connection is used once; who wants another makes another.
  */
 import { Problem, request } from './api.js';
+import { authorization } from './credentials.js';
 
 /** Sub-protocol of both data channels. */
 const PROTOCOL = 'scenecast.1';
@@ -138,7 +139,7 @@ export class Connection {
     #delete() {
         if (this.#resource === null) return;
         // Whether it arrives does not matter: the server also notices that nothing comes any more.
-        fetch(this.#resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+        fetch(this.#resource, { method: 'DELETE', keepalive: true, headers: authorization() }).catch(() => {});
         this.#resource = null;
     }
 

@@ -39,15 +39,17 @@ export function launch() {
  * @param {string} url
  * @param {import('playwright-core').BrowserContextOptions} options
  * @param {(page: Page) => Promise<T>} use
+ * @param {readonly RegExp[]} [expected]  complaints that belong to the test, such as the browser's word about a refused request
  */
-export async function withPage(browser, url, options, use) {
+export async function withPage(browser, url, options, use, expected = []) {
     const context = await browser.newContext(options);
     try {
         const page = await context.newPage();
         /** @type {string[]} */
         const complaints = [];
         page.on('console', (message) => {
-            if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+            if (message.type() !== 'error' && message.type() !== 'warning') return;
+            if (!expected.some((pattern) => pattern.test(message.text()))) complaints.push(message.text());
         });
         page.on('pageerror', (error) => complaints.push(String(error)));
         await page.goto(url);

@@ -25,7 +25,8 @@ export function gallery(shared) {
     it('a scene can be opened with the keyboard alone', async () => {
         await withPage(shared.browser, shared.server.url, DESKTOP, async (page) => {
             await page.waitForSelector('#gallery[aria-busy="false"]');
-            await page.keyboard.press('Tab');
+            const onScene = () => page.evaluate(() => document.activeElement?.matches('#scenes a') ?? false);
+            for (let stop = 0; stop < 5 && !(await onScene()); stop += 1) await page.keyboard.press('Tab');
             await page.keyboard.press('Enter');
             await page.waitForURL('**/view/**');
             await untilState(page, 'live');

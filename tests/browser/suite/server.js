@@ -2,7 +2,8 @@
 /** Starts the built server for the tests, and watches its worker processes from outside. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -34,9 +35,10 @@ export const GRACE_SECONDS = 2;
 export async function startServer(options = []) {
     assert.ok(existsSync(BINARY), `${BINARY} is missing: make build`);
     assert.ok(existsSync(SCENES), `${SCENES} is missing: make scenes`);
+    const data = mkdtempSync(path.join(os.tmpdir(), 'scenecast-data-'));
     const process_ = spawn(
         BINARY,
-        ['serve', '--listen', '127.0.0.1:0', '--webrtc-udp-port', '0', '--scenes', SCENES,
+        ['serve', '--listen', '127.0.0.1:0', '--webrtc-udp-port', '0', '--scenes', SCENES, '--data', data,
             '--session-grace-seconds', String(GRACE_SECONDS), ...options],
         { stdio: ['ignore', 'pipe', 'pipe'] },
     );
@@ -67,6 +69,7 @@ export async function startServer(options = []) {
             const timer = setTimeout(() => process_.kill('SIGKILL'), STOP_MS);
             const code = await exited;
             clearTimeout(timer);
+            rmSync(data, { recursive: true, force: true });
             return /** @type {number | null} */ (code);
         },
         log: () => log,
