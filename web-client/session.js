@@ -24,6 +24,11 @@ export const TRANSITIONS = {
 export const RETRY_DELAYS_MS = [250, 1_000, 2_000, 4_000, 8_000, 16_000];
 /** A connection that shows nothing for this long is given up. The scene is compiled before there is a session, so this is the start of the worker and of the stream. */
 export const FIRST_PICTURE_MS = 20_000;
+/** How often a server that is busy is asked again for a session, and how long at most each time. */
+export const MAX_WAITS = 6;
+export const MAX_WAIT_MS = 60_000;
+/** A server that asked to wait may be restarting: then it does not answer for a while. */
+const RESTART_WAIT_MS = 5_000;
 
 /**
  * @typedef {object} Link  what a [`Connection`] offers
@@ -40,6 +45,7 @@ export const FIRST_PICTURE_MS = 20_000;
  *
  * @typedef {object} SessionHandlers
  * @property {(state: State) => void} onState
+ * @property {(why: EndReason, ms: number) => void} onWait  the server asked to try again later, which happens by itself
  * @property {(id: string) => void} onCreated  a session was created, not joined
  * @property {(stream: MediaStream) => void} onStream
  * @property {(link: Link) => void} onOpen  messages can be sent
@@ -47,15 +53,19 @@ export const FIRST_PICTURE_MS = 20_000;
  * @property {() => void} onClosed  they cannot any more
  */
 
-/** How one connection came to its end. @typedef {{ ended: EndReason } | { lost: EndReason, wasLive: boolean }} Outcome */
+/**
+ * How one connection came to its end.
+ *
+ * @typedef {{ ended: EndReason, isRejoinable: boolean } | { lost: EndReason, wasLive: boolean, waitMs: number }} Outcome
+ */
 
 export class ViewerSession {
     /** @type {State} */
     #state = 'connecting';
     /** @type {EndReason | null} */
     #end = null;
-    /** True when we stopped trying, though the session may still be there. */
-    #gaveUp = false;
+    /** The session may still be there: we stopped trying, or it did not let us in. */
+    #isRejoinable = false;
     /** @type {string | null} */
     #id;
     /** @type {string} */
@@ -97,6 +107,11 @@ export class ViewerSession {
         return this.#id;
     }
 
+    /** Whether starting again means this session, not a new one. */
+    get isRejoinable() {
+        return this.#isRejoinable;
+    }
+
     /**
      * Creates or joins the session and stays with it until it ends.
      *
@@ -106,13 +121,8 @@ export class ViewerSession {
         const life = ++this.#life;
         let id = this.#id;
         if (id === null) {
-            try {
-                id = (await this.#world.createSession(this.#scene, size)).id;
-            } catch (error) {
-                if (life === this.#life) this.#finish(reasonOf(error));
-                return;
-            }
-            if (life !== this.#life) return;
+            id = await this.#create(life, size);
+            if (id === null || life !== this.#life) return;
             this.#id = id;
             this.#handlers.onCreated(id);
         }
@@ -120,13 +130,13 @@ export class ViewerSession {
     }
 
     /**
-     * After one has ended, a new session of the same scene; after giving up, the same session once more.
+     * After one has ended, a new session of the same scene; where that is not so, the same session once more.
      *
      * @param {Size} size
      */
     async startAgain(size) {
-        if (!this.#gaveUp) this.#id = null;
-        this.#gaveUp = false;
+        if (!this.#isRejoinable) this.#id = null;
+        this.#isRejoinable = false;
         this.#end = null;
         this.#go('connecting');
         await this.start(size);
@@ -154,6 +164,29 @@ export class ViewerSession {
 
     /**
      * @param {number} life
+     * @param {Size} size
+     * @returns {Promise<string | null>} null when there is none, which then is said
+     */
+    async #create(life, size) {
+        for (let waits = 0; ; waits += 1) {
+            try {
+                return (await this.#world.createSession(this.#scene, size)).id;
+            } catch (error) {
+                if (life !== this.#life) return null;
+                const waitMs = waits < MAX_WAITS ? waitOf(error, waits > 0 ? RESTART_WAIT_MS : null) : null;
+                if (waitMs === null) {
+                    this.#finish(reasonOf(error));
+                    return null;
+                }
+                this.#handlers.onWait(reasonOf(error), waitMs);
+                await this.#world.wait(waitMs);
+                if (life !== this.#life) return null;
+            }
+        }
+    }
+
+    /**
+     * @param {number} life
      * @param {string} id
      */
     async #stay(life, id) {
@@ -162,18 +195,20 @@ export class ViewerSession {
             if (life !== this.#life) return;
             this.#drop('ended' in outcome);
             if ('ended' in outcome) {
+                this.#isRejoinable = outcome.isRejoinable;
                 this.#finish(await this.#fullReason(id, outcome.ended));
                 return;
             }
             if (outcome.wasLive) attempt = 0;
             const delayMs = RETRY_DELAYS_MS[attempt];
             if (delayMs === undefined) {
-                this.#gaveUp = true;
+                this.#isRejoinable = true;
                 this.#finish(outcome.lost);
                 return;
             }
             if (this.#state !== 'reconnecting') this.#go('reconnecting');
-            await this.#world.wait(delayMs);
+            if (outcome.waitMs > delayMs) this.#handlers.onWait(outcome.lost, outcome.waitMs);
+            await this.#world.wait(Math.max(delayMs, outcome.waitMs));
             if (life !== this.#life) return;
         }
     }
@@ -188,12 +223,12 @@ export class ViewerSession {
     #attend(life, endpoint) {
         return new Promise((resolve) => {
             let wasLive = false;
-            const lose = (/** @type {EndReason} */ lost) => resolve({ lost, wasLive });
+            const lose = (/** @type {EndReason} */ lost, waitMs = 0) => resolve({ lost, wasLive, waitMs });
             const link = this.#world.connect(endpoint, {
                 onStream: (stream) => this.#handlers.onStream(stream),
                 onOpen: () => this.#handlers.onOpen(link),
                 onMessage: (message) => {
-                    if (message.type === 'ended') resolve({ ended: endReason(message) });
+                    if (message.type === 'ended') resolve({ ended: endReason(message), isRejoinable: false });
                     else this.#handlers.onMessage(message);
                 },
                 onLost: (why) => lose({ code: 'connection_lost', message: why }),
@@ -206,8 +241,9 @@ export class ViewerSession {
             };
             link.open().catch((error) => {
                 const isFinal = error instanceof Problem && !error.isTemporary;
-                if (isFinal) resolve({ ended: reasonOf(error) });
-                else lose(reasonOf(error));
+                // Who says better who they are may be let in.
+                if (isFinal) resolve({ ended: reasonOf(error), isRejoinable: error.status === 401 });
+                else lose(reasonOf(error), waitOf(error, null) ?? 0);
             });
             void this.#world.wait(FIRST_PICTURE_MS).then(() => {
                 if (!wasLive) lose({ code: 'no_picture', message: 'No picture came.' });
@@ -252,6 +288,19 @@ export class ViewerSession {
         this.#state = state;
         this.#handlers.onState(state);
     }
+}
+
+/**
+ * How long the server asks to wait.
+ *
+ * @param {unknown} error
+ * @param {number | null} withoutAnswerMs  what to do when it does not even answer
+ * @returns {number | null} null when waiting is not what it asks for
+ */
+function waitOf(error, withoutAnswerMs) {
+    if (!(error instanceof Problem)) return null;
+    const ms = error.status === 0 ? withoutAnswerMs : error.retryAfterMs;
+    return ms === null || ms > MAX_WAIT_MS ? null : ms;
 }
 
 /**

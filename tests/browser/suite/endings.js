@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { SMALL, changesPicture, drag, screenshot, sessionOf, until, untilState, withPage } from './browser.js';
+import { startServer } from './server.js';
 
 /** @param {import('./index.test.js').Shared} shared */
 export function endings(shared) {
@@ -30,6 +31,42 @@ export function endings(shared) {
             });
             assert.equal(await bystander.evaluate(() => document.body.dataset.state), 'live');
         });
+    });
+
+    it('a server that shuts down says so while the picture still runs, and then as the reason', async () => {
+        const server = await startServer(['--drain-seconds', '3']);
+        try {
+            await withPage(shared.browser, `${server.url}/view/orbit`, SMALL, async (page) => {
+                await untilState(page, 'live');
+                const stopped = server.stop();
+                await page.waitForSelector('#warning:not([hidden])');
+                assert.equal(await page.evaluate(() => document.body.dataset.state), 'live');
+                await screenshot(page, 'viewer-draining');
+                await untilState(page, 'ended');
+                assert.equal(await page.locator('#ended').getAttribute('data-code'), 'draining');
+                assert.equal(await stopped, 0, server.log());
+            });
+        } finally {
+            await server.stop();
+        }
+    });
+
+    it('a full server is asked again by itself, visibly, and the session begins when there is room', async () => {
+        const server = await startServer(['--max-sessions', '1']);
+        try {
+            await withPage(shared.browser, `${server.url}/view/orbit`, SMALL, async (first) => {
+                await untilState(first, 'live');
+                await withPage(shared.browser, `${server.url}/view/orbit`, SMALL, async (second) => {
+                    await second.waitForSelector('#notice:text("The server is busy. Trying again in")');
+                    await screenshot(second, 'viewer-busy');
+                    const ended = await server.fetch(`/api/sessions/${sessionOf(first)}`, { method: 'DELETE' });
+                    assert.equal(ended.status, 204);
+                    await untilState(second, 'live');
+                }, [/status of 503/]);
+            });
+        } finally {
+            await server.stop();
+        }
     });
 
     it('a session that is ended over the API says so to its viewers', async () => {

@@ -8,6 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { access } from './access.js';
 import { launch } from './browser.js';
 import { endings } from './endings.js';
 import { gallery } from './gallery.js';
@@ -17,6 +18,7 @@ import { overlay } from './overlay.js';
 import { players, servePlayers } from './players.js';
 import { sharing } from './sharing.js';
 import { startServer } from './server.js';
+import { uploading } from './uploading.js';
 import { viewing } from './viewing.js';
 
 /**
@@ -45,7 +47,9 @@ describe('the viewer', { concurrency: false }, () => {
         await shared.server?.stop();
     });
 
-    for (const part of [gallery, headless, viewing, overlay, sharing, latency, players, endings]) part(shared);
+    for (const part of [gallery, uploading, headless, viewing, overlay, sharing, latency, players, endings]) part(shared);
+
+    describe('with tokens', { concurrency: false }, () => access(shared));
 
     it('the server ends in order when it is told to', async () => {
         assert.equal(await shared.server.stop(), 0, shared.server.log());

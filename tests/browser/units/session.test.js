@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Problem } from '../../../web-client/api.js';
-import { FIRST_PICTURE_MS, RETRY_DELAYS_MS, TRANSITIONS, ViewerSession } from '../../../web-client/session.js';
+import { FIRST_PICTURE_MS, MAX_WAITS, RETRY_DELAYS_MS, TRANSITIONS, ViewerSession } from '../../../web-client/session.js';
 
 const SIZE = { width: 1280, height: 720 };
 
@@ -45,6 +45,7 @@ function world({ id = null, create, open, get } = {}) {
         },
         {
             onState: (state) => log.push(state),
+            onWait: ({ code }, ms) => log.push(`wait ${code} ${ms}`),
             onCreated: (created) => log.push(`created ${created}`),
             onStream: () => {},
             onOpen: () => log.push('open'),
@@ -176,6 +177,81 @@ test('a scene that does not exist is said so, not tried again', async () => {
     assert.equal(session.state, 'ended');
     assert.equal(session.end?.code, 'unknown_scene');
     assert.equal(links.length, 0);
+});
+
+const busy = () => new Problem(503, 'too_many_sessions', 'As many sessions as allowed are running', 10_000);
+
+test('a busy server is asked again when it said, and the session begins when there is room', async () => {
+    let attempts = 0;
+    const { session, log, retry } = world({
+        create: async () => {
+            if (++attempts < 3) throw busy();
+            return { id: 's1' };
+        },
+    });
+    void session.start(SIZE);
+    await settle();
+    assert.equal(session.state, 'connecting');
+    assert.equal(await retry(), 10_000);
+    assert.equal(await retry(), 10_000);
+    assert.deepEqual(log, ['wait too_many_sessions 10000', 'wait too_many_sessions 10000', 'created s1', 'connect /whep/s1']);
+});
+
+test('a server that stays busy is not asked for ever', async () => {
+    const { session, retry } = world({ create: async () => { throw busy(); } });
+    void session.start(SIZE);
+    await settle();
+    for (let wait = 0; wait < MAX_WAITS; wait += 1) await retry();
+    assert.equal(session.end?.code, 'too_many_sessions');
+});
+
+test('a server that restarts while it is waited for is asked again, too', async () => {
+    const answers = [busy(), new Problem(0, 'unreachable', 'The server does not answer.')];
+    const { session, log, retry } = world({
+        create: async () => {
+            const answer = answers.shift();
+            if (answer !== undefined) throw answer;
+            return { id: 's1' };
+        },
+    });
+    void session.start(SIZE);
+    await settle();
+    await retry();
+    await retry();
+    assert.deepEqual(log.slice(2), ['created s1', 'connect /whep/s1']);
+});
+
+test('leaving while the server is waited for ends the waiting', async () => {
+    const { session, log, retry } = world({ create: async () => { throw busy(); } });
+    void session.start(SIZE);
+    await settle();
+    session.leave();
+    await retry();
+    assert.deepEqual(log, ['wait too_many_sessions 10000']);
+});
+
+test('an offer that the server puts off is made again when it said', async () => {
+    const { session, log, retry } = world({
+        id: 'abc',
+        open: async (attempt) => { if (attempt === 1) throw new Problem(503, 'too_many_viewers', 'full', 10_000); },
+    });
+    void session.start(SIZE);
+    await settle();
+    assert.equal(await retry(), 10_000);
+    assert.deepEqual(log, ['connect /whep/abc', 'closed', 'reconnecting', 'wait too_many_viewers 10000', 'connect /whep/abc']);
+});
+
+test('who was not let in joins the same session after signing in', async () => {
+    const { session, log } = world({
+        id: 'abc',
+        open: async (attempt) => { if (attempt === 1) throw new Problem(401, 'unauthorized', 'A valid token is needed'); },
+    });
+    await session.start(SIZE);
+    assert.equal(session.end?.code, 'unauthorized');
+    log.length = 0;
+    void session.startAgain(SIZE);
+    await settle();
+    assert.deepEqual(log, ['connecting', 'connect /whep/abc']);
 });
 
 test('a connection that shows nothing is given up', async () => {

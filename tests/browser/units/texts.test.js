@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describe as figureTexts } from '../../../web-client/overlay.js';
+import { Problem } from '../../../web-client/api.js';
 import { explain } from '../../../web-client/reasons.js';
+import { explainRefusal } from '../../../web-client/refusals.js';
 import { candidateFragment, parseMessage } from '../../../web-client/whep.js';
 
 test('a reason of the scene or of the worker keeps the server’s words as a detail', () => {
@@ -12,7 +14,7 @@ test('a reason of the scene or of the worker keeps the server’s words as a det
 
 test('a reason that is new to this page is told in the server’s words', () => {
     assert.deepEqual(explain({ code: 'moon_phase', message: 'The moon is full.' }), {
-        title: 'The session is over', text: 'The moon is full.', detail: '', again: 'Start again',
+        title: 'The session is over', text: 'The moon is full.', detail: '', again: 'Start again', isLogTelling: true,
     });
 });
 
@@ -20,6 +22,48 @@ test('trying again is offered only where it can help', () => {
     assert.equal(explain({ code: 'unknown_scene', message: '' }).again, null);
     assert.equal(explain({ code: 'sdp_without_h264', message: '' }).again, null);
     assert.notEqual(explain({ code: 'unreachable', message: '' }).again, null);
+});
+
+test('every way in which a scene fails has words of its own, and its log beside them', () => {
+    const codes = ['scene_trap', 'scene_error', 'scene_unresponsive', 'scene_gpu_timeout', 'scene_device_lost', 'scene_limit'];
+    const explained = codes.map((code) => explain({ code, message: 'exactly this' }));
+    assert.equal(new Set(explained.map(({ title }) => title)).size, codes.length);
+    assert.ok(explained.every(({ detail, isLogTelling }) => detail === 'exactly this' && isLogTelling));
+});
+
+test('who came by a link is not asked for a token, and not offered a new session', () => {
+    assert.equal(explain({ code: 'unauthorized', message: '' }, 'grant').title, 'This link is over');
+    assert.equal(explain({ code: 'revoked', message: '' }, 'grant').again, null);
+    assert.equal(explain({ code: 'session_ended', message: '' }, 'grant').again, null);
+    assert.notEqual(explain({ code: 'session_ended', message: '' }, 'token').again, null);
+});
+
+test('a refused import is named, with the server’s sentence', () => {
+    const message = 'it imports `wasi:http/outgoing-handler@0.2.0`, which is not offered here; offered are …';
+    const { title, detail, isRetryable } = explainRefusal(new Problem(422, 'scene_import_not_offered', message), 1);
+    assert.match(title, /wasi:http\/outgoing-handler@0\.2\.0/);
+    assert.equal(detail, message);
+    assert.equal(isRetryable, false);
+});
+
+test('a core module is refused with the command that wraps it', () => {
+    assert.match(explainRefusal(new Problem(422, 'scene_core_module', ''), 1).command ?? '', /^wasm-tools component new /);
+});
+
+test('a refusal that may pass can be tried again, and says when', () => {
+    const busy = explainRefusal(new Problem(429, 'too_many_requests', 'slower', 12_000), 1);
+    assert.match(busy.text, /in 12 seconds/);
+    for (const code of ['too_many_requests', 'library_full', 'unreachable', 'draining']) {
+        const status = { too_many_requests: 429, library_full: 507, unreachable: 0, draining: 503 }[code] ?? 0;
+        assert.ok(explainRefusal(new Problem(status, code, ''), 1).isRetryable, code);
+    }
+    for (const code of ['scene_not_wasm', 'scene_too_large', 'forbidden']) {
+        assert.equal(explainRefusal(new Problem(422, code, ''), 1).isRetryable, false, code);
+    }
+});
+
+test('a refusal that is new to this page is told in the server’s words', () => {
+    assert.equal(explainRefusal(new Problem(422, 'moon_phase', 'The moon is full.'), 1).detail, 'The moon is full.');
 });
 
 test('what is not known yet is a dash, not a zero', () => {

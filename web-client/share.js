@@ -1,0 +1,100 @@
+// @ts-check
+/**
+ * Links to this session for others: one to watch, one to steer. Each carries a right of its own that the server made and can take
+ * back. Knows the panel and the clipboard.
+ */
+import { createGrant } from './api.js';
+import { element } from './page.js';
+
+/** How long a button says what it did. */
+const SAID_MS = 2_000;
+
+/**
+ * @param {() => string | null} session  null when there is none
+ */
+export function offerSharing(session) {
+    const button = element('share-button', HTMLButtonElement);
+    const panel = element('share', HTMLElement);
+    const close = () => {
+        panel.hidden = true;
+        button.setAttribute('aria-expanded', 'false');
+    };
+    button.addEventListener('click', () => {
+        panel.hidden = !panel.hidden;
+        button.setAttribute('aria-expanded', String(!panel.hidden));
+        if (!panel.hidden) reset(panel);
+    });
+    panel.addEventListener('keydown', (event) => {
+        if (event.key !== 'Escape') return;
+        close();
+        button.focus();
+    });
+    offerLink('share-watch', 'viewer', session);
+    offerLink('share-control', 'controller', session);
+    return { close };
+}
+
+/** @param {HTMLElement} panel */
+function reset(panel) {
+    element('share-link', HTMLInputElement).hidden = true;
+    element('share-note', HTMLElement).textContent = '';
+    panel.querySelector('button')?.focus();
+}
+
+/**
+ * @param {string} id  of the button
+ * @param {import('./api.js').Role} role
+ * @param {() => string | null} session
+ */
+function offerLink(id, role, session) {
+    const button = element(id, HTMLButtonElement);
+    const label = button.textContent;
+    const note = element('share-note', HTMLElement);
+    const field = element('share-link', HTMLInputElement);
+    button.addEventListener('click', async () => {
+        const which = session();
+        if (which === null) return;
+        note.textContent = '';
+        field.hidden = true;
+        button.disabled = true;
+        try {
+            const grant = await createGrant(which, role);
+            const link = new URL(grant.view, location.href).href;
+            if (await copied(link)) {
+                button.textContent = 'Copied';
+                setTimeout(() => { button.textContent = label; }, SAID_MS);
+            } else {
+                field.value = link;
+                field.hidden = false;
+                field.select();
+            }
+            note.textContent = `It can be opened ${untilText(grant.expires_at)}.`;
+        } catch (error) {
+            note.textContent = error instanceof Error ? error.message : String(error);
+        } finally {
+            button.disabled = false;
+        }
+    });
+}
+
+/**
+ * Only pages of secure origins may write to the clipboard.
+ *
+ * @param {string} text
+ */
+async function copied(text) {
+    try {
+        await navigator.clipboard.writeText(text);
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+/** @param {string} at  RFC 3339 */
+function untilText(at) {
+    const date = new Date(at);
+    if (Number.isNaN(date.getTime())) return 'for a while';
+    const isToday = date.toDateString() === new Date().toDateString();
+    return `until ${isToday ? date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })}`;
+}
