@@ -252,9 +252,9 @@ fn what_a_scene_printed_can_be_read_after_its_end() {
 fn a_full_library_says_what_is_full_and_takes_the_next_scene_when_one_is_deleted() {
     for flags in [
         ["--max-scenes", "1"],
-        ["--max-total-scene-bytes", "300"],
+        ["--max-total-scene-bytes", "200"],
         ["--max-scenes-per-token", "1"],
-        ["--max-scene-bytes-per-token", "300"],
+        ["--max-scene-bytes-per-token", "200"],
     ] {
         let server = Server::start(&ServerOptions { flags: &flags, ..ServerOptions::default() });
         let scene = |salt: &str| variant(&component(ENDS), salt);

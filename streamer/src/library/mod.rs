@@ -264,11 +264,8 @@ impl Library {
         let doing = "Looking for the scene";
         match id {
             SceneId::Folder(name) => {
-                let found = self.folder.find(name.clone()).await;
-                match found.map_err(|error| Problem::internal(doing, &error))? {
-                    Some(scene) => Ok(self.folder_entry(scene).await),
-                    None => Err(unknown_scene(name.as_str())),
-                }
+                let scene = self.find_in_folder(name).await?;
+                Ok(self.folder_entry(scene).await)
             }
             SceneId::Uploaded(hash) => {
                 let details = self.shelves.find(*hash).await?;
@@ -277,6 +274,12 @@ impl Library {
                 Ok(self.stored_entry(StoredScene { hash: *hash, details, has_thumbnail }))
             }
         }
+    }
+
+    async fn find_in_folder(&self, name: &SceneName) -> Result<FolderScene, Problem> {
+        let found = self.folder.find(name.clone()).await;
+        let found = found.map_err(|error| Problem::internal("Looking for the scene", &error))?;
+        found.ok_or_else(|| unknown_scene(name.as_str()))
     }
 
     async fn folder_entry(&self, scene: FolderScene) -> SceneEntry {
@@ -336,7 +339,7 @@ impl Library {
     pub async fn runnable(&self, id: &SceneId) -> Result<Runnable, Problem> {
         match id {
             SceneId::Folder(name) => {
-                self.get(id).await?;
+                self.find_in_folder(name).await?;
                 Ok(Runnable::from_file(self.folder.path_of(name)))
             }
             SceneId::Uploaded(hash) => {

@@ -31,9 +31,9 @@ use crate::{
 const WASM: &str = "application/wasm";
 /// Where the name is that a scene shall have, beside the query.
 const NAME_HEADER: &str = "scenecast-name";
-/// What is read and thrown away of a component that is refused, so that a client that sends before it reads gets its answer; of what
-/// is longer, or comes slower, the connection is closed.
-const MAX_DISCARDED_BYTES: usize = 4 << 20;
+/// What is read and thrown away of a component that is refused, so that a client that sends before it reads gets its answer: twice the
+/// largest scene. Of what is longer, or comes slower, the connection is closed.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A scene.

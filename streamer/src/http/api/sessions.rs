@@ -151,7 +151,10 @@ pub(super) async fn list_sessions(
 /// The session begins at once and ends when nobody watches it. It says what it got of what was asked for.
 #[utoipa::path(
     post, path = "/api/sessions", tag = "sessions",
-    request_body(content = CreateSession, content_type = "application/json"),
+    request_body(
+        content = CreateSession, content_type = "application/json",
+        example = json!({"scene": "orbit", "size": "1280x720", "fps": 30}),
+    ),
     responses(
         (status = 201, description = "The session", body = SessionView, headers(("Location" = String, description = "Where it is"))),
         CreateProblems,
