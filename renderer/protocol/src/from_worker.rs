@@ -169,13 +169,15 @@ fn screenshot(png: &[u8]) -> Result<(), OutOfRange> {
     if png.len() > MAX_SCREENSHOT_BYTES {
         return refused(format!("{} bytes", png.len()), "0 bytes to 8 MiB");
     }
-    let sides = png.strip_prefix(PNG_START).and_then(|rest| rest.first_chunk::<8>());
-    let Some([a, b, c, d, e, f, g, h]) = sides.copied() else {
+    let side = |from: usize| {
+        png.strip_prefix(PNG_START)?.get(from..)?.first_chunk::<4>().copied().map(u32::from_be_bytes)
+    };
+    let Some(sides) = side(0).zip(side(4)) else {
         return refused(format!("{} bytes of something else", png.len()), "PNG files");
     };
-    let sides = [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])];
-    if sides.iter().any(|side| !(1..=MAX_SIDE_PX).contains(side)) {
-        return refused(format!("{}x{}", sides[0], sides[1]), "sides from 1 to 3840");
+    let is_side = |side| (1..=MAX_SIDE_PX).contains(&side);
+    if !is_side(sides.0) || !is_side(sides.1) {
+        return refused(format!("{}x{}", sides.0, sides.1), "sides from 1 to 3840");
     }
     Ok(())
 }
