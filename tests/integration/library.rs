@@ -70,9 +70,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(next).into_iter().flatten().flatten() {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path()),
-                false => found.push(entry.path().strip_prefix(folder).unwrap().to_owned()),
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path().strip_prefix(folder).unwrap().to_owned());
             }
         }
     }
@@ -191,8 +192,8 @@ fn a_scene_that_cannot_be_run_is_refused_with_the_reason_and_leaves_nothing() {
         assert!(problem["detail"].as_str().unwrap().contains(word), "{problem}");
     }
     assert_eq!(server.get("/api/scenes").json(), json!([]));
-    assert_eq!(files(data.path()), [PathBuf::new(); 0]);
-    assert_eq!(files(&cache.path().join("scenes")), [PathBuf::new(); 0]);
+    assert_eq!(files(data.path()), Vec::<PathBuf>::new());
+    assert_eq!(files(&cache.path().join("scenes")), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -269,7 +270,7 @@ fn a_full_library_says_what_is_full_and_takes_the_next_scene_when_one_is_deleted
 /// Sends a head and what follows as long as the server takes it; the answer's first line and its body.
 fn raw_upload(server: &Server, head: &str, mut chunks: impl Iterator<Item = Vec<u8>> + Send) -> String {
     let mut stream = TcpStream::connect(server.origin.strip_prefix("http://").unwrap()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let head = format!(
         "POST /api/scenes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/wasm\r\n{head}\r\n"
     );
@@ -288,7 +289,7 @@ fn raw_upload(server: &Server, head: &str, mut chunks: impl Iterator<Item = Vec<
 }
 
 fn endless_chunks() -> impl Iterator<Item = Vec<u8>> + Send {
-    std::iter::repeat_with(|| [b"10000\r\n".as_slice(), &[b'x'; 1 << 16], b"\r\n"].concat())
+    std::iter::repeat_with(|| [b"10000\r\n".as_slice(), &vec![b'x'; 1 << 16], b"\r\n"].concat())
 }
 
 #[test]
@@ -304,7 +305,7 @@ fn row_56_a_component_is_cut_at_its_limit_whatever_is_said_of_its_length() {
     assert!(packed.starts_with("HTTP/1.1 415") && packed.contains("unsupported_media_type"), "{packed}");
     let typed = server.send("POST", "/api/scenes", &[("content-type", "application/zip")], b"PK");
     typed.assert_problem(415, "unsupported_media_type");
-    assert_eq!(files(data.path()), [PathBuf::new(); 0]);
+    assert_eq!(files(data.path()), Vec::<PathBuf>::new());
     assert_eq!(server.get("/api/health").status, 200);
 }
 
@@ -370,6 +371,10 @@ fn row_57_a_hundred_uploads_of_the_same_bytes_at_once_are_one_scene() {
     let components = files(&data.path().join("components"));
     assert_eq!(components, [PathBuf::from(format!("{}.wasm", first["id"].as_str().unwrap()))]);
     assert_eq!(files(&data.path().join("scenes")).len(), 1);
+    let metrics = server.get("/api/metrics").text;
+    let compiled =
+        metrics.lines().find(|line| line.starts_with("scenecast_compilations_total{outcome=\"ok\"}"));
+    assert_eq!(compiled, Some("scenecast_compilations_total{outcome=\"ok\"} 1"), "{metrics}");
 }
 
 /// A file system of its own, of so many bytes; `None`, said why, where this user may not mount one.

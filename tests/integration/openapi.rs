@@ -1,4 +1,4 @@
-//! The OpenAPI document against the server that gives it: each operation is called with good and bad input, and each answer is one that
+//! The `OpenAPI` document against the server that gives it: each operation is called with good and bad input, and each answer is one that
 //! the document describes.
 
 use std::{cell::RefCell, collections::BTreeSet};

@@ -94,7 +94,7 @@ pub struct Settings {
     #[arg(long, value_name = "FOLDER", env = "SCENECAST_DATA")]
     pub data: Option<PathBuf>,
 
-    /// A bucket to keep uploaded scenes in instead of the folder, such as s3://bucket/prefix; the usual AWS_… variables say how to
+    /// A bucket to keep uploaded scenes in instead of the folder, such as `s3://bucket/prefix`; the usual AWS_… variables say how to
     /// reach it. Several servers may share one
     #[arg(long, value_name = "URL", env = "SCENECAST_SCENE_STORE")]
     pub scene_store: Option<String>,

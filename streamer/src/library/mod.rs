@@ -456,14 +456,12 @@ impl Shelves {
             self.copies.read(hash).await.map_err(|error| store::StoreError::from(error).problem(doing))?;
         let existing =
             self.store.create(hash, component, &details).await.map_err(|error| error.problem(doing))?;
-        match existing {
-            Some(existing) => Ok((false, existing)),
-            None => {
-                tracing::info!(scene = id::short(hash), bytes, "scene uploaded");
-                self.copies.make_room().await;
-                Ok((true, Arc::new(details)))
-            }
+        if let Some(existing) = existing {
+            return Ok((false, existing));
         }
+        tracing::info!(scene = id::short(hash), bytes, "scene uploaded");
+        self.copies.make_room().await;
+        Ok((true, Arc::new(details)))
     }
 
     /// Whether there is room for another scene of that owner.

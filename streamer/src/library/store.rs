@@ -117,13 +117,11 @@ pub(super) enum StoreError {
 impl StoreError {
     /// The answer for a caller.
     pub(super) fn problem(&self, doing: &str) -> Problem {
-        match self.is_disk_full() {
-            true => {
-                tracing::warn!(error = %self, "{doing} failed: the disk is full");
-                disk_full()
-            }
-            false => Problem::internal(doing, self),
+        if self.is_disk_full() {
+            tracing::warn!(error = %self, "{doing} failed: the disk is full");
+            return disk_full();
         }
+        Problem::internal(doing, self)
     }
 
     fn is_disk_full(&self) -> bool {

@@ -200,7 +200,7 @@ impl Studio {
             match painted {
                 Ok(()) => tracing::debug!("there is a picture"),
                 Err(Missed::ByUs(why)) => {
-                    tracing::warn!(why = %escape_untrusted(&why), "no picture could be made")
+                    tracing::warn!(why = %escape_untrusted(&why), "no picture could be made");
                 }
                 Err(Missed::ByScene(why)) => {
                     tracing::info!(why = %escape_untrusted(&why), "the scene has no picture");

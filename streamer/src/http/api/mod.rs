@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::App;
 
-/// All routes of the API. Each is in the OpenAPI document, and each of the document is here; a test holds that.
+/// All routes of the API. Each is in the `OpenAPI` document, and each of the document is here; a test holds that.
 pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 11] {
     [
         ("/api/scenes", get(scenes::list_scenes).post(scenes::upload_scene)),

@@ -1,4 +1,4 @@
-//! The OpenAPI document: what clients can rely on, made from the types that answer.
+//! The `OpenAPI` document: what clients can rely on, made from the types that answer.
 //!
 //! WHEP is described here by hand: its bodies are SDP, and its rules are its own specification's.
 
@@ -209,8 +209,8 @@ mod tests {
         let document = Document::openapi();
         let documented: BTreeSet<&str> =
             document.paths.paths.keys().map(String::as_str).filter(|path| path.starts_with("/api")).collect();
-        let routes = routes();
-        let routed: BTreeSet<&str> = routes.iter().map(|(path, _)| *path).collect();
+        let table = routes();
+        let routed: BTreeSet<&str> = table.iter().map(|(path, _)| *path).collect();
         assert_eq!(documented, routed);
     }
 

@@ -1,4 +1,4 @@
-//! Which problems a route answers with, for the OpenAPI document.
+//! Which problems a route answers with, for the `OpenAPI` document.
 
 use std::collections::BTreeMap;
 
