@@ -13,7 +13,7 @@ use std::{
 };
 
 use renderer_protocol::{
-    CodecError, EndReason, FromWorker, LogLine, OutOfRange, SceneFault, Start, ToWorker, codec,
+    Cell, CodecError, EndReason, FromWorker, LogLine, OutOfRange, SceneFault, Start, ToWorker, codec,
     handover::FileTaker,
 };
 use tokio::{
@@ -61,13 +61,13 @@ enum WorkerError {
     System(#[from] std::io::Error),
 }
 
-/// Runs a session over this socket, with the scene that comes by the other one, and ends the process.
-pub fn run(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> ! {
+/// Runs a session over this socket, with the scene that comes by the other one, and ends the process. `cell` is for the broker to know.
+pub fn run(broker: std::os::unix::net::UnixStream, artifact: FileTaker, cell: Cell) -> ! {
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(WorkerError::from)
-        .and_then(|runtime| runtime.block_on(serve(broker, artifact)));
+        .and_then(|runtime| runtime.block_on(serve(broker, artifact, cell)));
     let status = match served {
         Ok(()) => 0,
         Err(WorkerError::Connection(CodecError::Closed)) => {
@@ -82,7 +82,11 @@ pub fn run(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> ! {
     crate::end_process(status)
 }
 
-async fn serve(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> Result<(), WorkerError> {
+async fn serve(
+    broker: std::os::unix::net::UnixStream,
+    artifact: FileTaker,
+    cell: Cell,
+) -> Result<(), WorkerError> {
     broker.set_nonblocking(true)?;
     let mut broker = UnixStream::from_std(broker)?;
     codec::greet(&mut broker).await?;
@@ -92,7 +96,7 @@ async fn serve(broker: std::os::unix::net::UnixStream, artifact: FileTaker) -> R
     let writing = tokio::spawn(write(writer, outgoing, Arc::clone(&outbox.sent)));
     let reason = match Gpu::open(Backend::Vulkan) {
         Ok(gpu) => {
-            let _ = outbox.sender.send(FromWorker::Ready(gpu.info())).await;
+            let _ = outbox.sender.send(FromWorker::Ready { adapter: gpu.info(), cell }).await;
             session(reader, artifact, &outbox, gpu).await?
         }
         Err(error) => EndReason::Internal(error.to_string()),

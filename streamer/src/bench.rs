@@ -112,7 +112,7 @@ async fn measure_worker(
     Pace { frames, frame_rate_hz }: Pace,
 ) -> anyhow::Result<(AdapterInfo, Run)> {
     let mut worker = Worker::start().await?;
-    let FromWorker::Ready(adapter) = worker.next().await? else {
+    let FromWorker::Ready { adapter, .. } = worker.next().await? else {
         bail!("the worker's first message is not `Ready`")
     };
     let start =

@@ -48,7 +48,11 @@ pub(crate) enum Command {
 
     /// Run one scene for `serve`, over the socket that is standard input
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// The memory that its scene may have, a GPU's included
+        #[arg(long, value_name = "NUMBER", default_value_t = default_scene_bytes())]
+        memory_bytes: u64,
+    },
 
     /// Compile a scene into the cache for `serve`: standard input is a key of 32 bytes and then the component; prints one line of JSON
     #[command(hide = true)]
@@ -152,4 +156,9 @@ mod tests {
         let Command::Serve(serve) = cli.command else { panic!("{cli:?}") };
         assert_eq!(serve.settings.listen.unwrap().port(), 8080);
     }
+}
+
+/// What the limits of a scene come to when none is set.
+fn default_scene_bytes() -> u64 {
+    renderer_protocol::SceneLimits::default().total_memory_bytes()
 }

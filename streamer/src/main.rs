@@ -22,9 +22,10 @@ use std::{
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use cli::{Bench, Cli, Command, Serve};
+use renderer_cell::{CellConfig, EnterError};
 use renderer_entry::Pace;
 use renderer_protocol::handover::FileTaker;
-use streamer::{config::Settings, server};
+use streamer::{compiler::Cache, config::Settings, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run_serve(*serve),
         Command::Render(render) => headless::render(&render),
         Command::Check { scene, json } => headless::check(&scene, json),
-        Command::Worker => run_worker(),
+        Command::Worker { memory_bytes } => run_worker(memory_bytes),
         Command::Compile { cache, memory_bytes, cpu_seconds } => {
             run_compile(&cache, memory_bytes, cpu_seconds)
         }
@@ -90,12 +91,16 @@ async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) {
     });
 }
 
-fn run_worker() -> ExitCode {
+fn run_worker(memory_bytes: u64) -> ExitCode {
+    let cell = match renderer_cell::enter(&CellConfig::worker(memory_bytes)) {
+        Ok(cell) => cell,
+        Err(error) => return no_cell(&error),
+    };
     logging::for_child();
     // The broker gives one end of each of its socket pairs: for messages as standard input, for the scene as standard output.
     let sockets = (connected(std::io::stdin().as_fd()), connected(std::io::stdout().as_fd()));
     if let (Ok(broker), Ok(artifact)) = sockets {
-        renderer_entry::worker(broker, FileTaker::from(OwnedFd::from(artifact)))
+        renderer_entry::worker(broker, FileTaker::from(OwnedFd::from(artifact)), cell)
     } else {
         say(
             "`scenecast worker` is started by `scenecast serve`, which gives it its sockets; it cannot be used by hand",
@@ -123,11 +128,14 @@ fn run_bench(bench: Bench) -> ExitCode {
 }
 
 fn run_compile(cache: &Path, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
-    logging::for_child();
-    if let Err(error) = limit_compiler(memory_bytes, cpu_seconds) {
-        say(&format!("the limits of the compiler process cannot be set: {error}"));
-        return ExitCode::FAILURE;
+    // The rule for a folder is made of a folder that is there. If it cannot be made, the report will say so.
+    let _ = Cache::open(cache);
+    // What the system refuses here it refuses to workers too, and they tell the broker.
+    let cell = CellConfig::compiler(&Cache::folder_in(cache), memory_bytes, cpu_seconds);
+    if let Err(error) = renderer_cell::enter(&cell) {
+        return no_cell(&error);
     }
+    logging::for_child();
     report(renderer_entry::compile(cache).and_then(|report| {
         let mut line = serde_json::to_string(&report)?;
         line.push('\n');
@@ -136,16 +144,10 @@ fn run_compile(cache: &Path, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
     }))
 }
 
-/// Before the first byte of a scene is read, the process gives up what a scene could make it take.
-fn limit_compiler(memory_bytes: u64, cpu_seconds: u64) -> std::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |amount| Rlimit { current: Some(amount), maximum: Some(amount) };
-    setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::As, limit(memory_bytes))?;
-    // The soft limit is reported as such, the hard one kills without a word.
-    let maximum = Some(cpu_seconds.saturating_add(1));
-    setrlimit(Resource::Cpu, Rlimit { current: Some(cpu_seconds), maximum })?;
-    Ok(())
+/// A process that cannot enter its cell meets no scene.
+fn no_cell(error: &EnterError) -> ExitCode {
+    say(&format!("the process cannot be confined: {error}"));
+    ExitCode::FAILURE
 }
 
 fn report(result: anyhow::Result<()>) -> ExitCode {

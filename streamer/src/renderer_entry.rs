@@ -4,7 +4,7 @@ use std::{io::Read as _, os::unix::net::UnixStream, path::Path, process::ExitCod
 
 use anyhow::Context as _;
 use renderer::scene::{CompileError, Inspection, MAX_SCENE_BYTES};
-use renderer_protocol::handover::FileTaker;
+use renderer_protocol::{Cell, handover::FileTaker};
 use streamer::compiler::{
     ArtifactKey, Cache, CompileReport, ComponentId, EngineId, EntryName, Import, MAX_CODE_BYTES, SceneReport,
 };
@@ -12,8 +12,8 @@ use streamer::compiler::{
 pub(crate) use crate::bench::{Pace, hostcalls as bench_hostcalls, pipeline as bench_pipeline};
 
 /// Runs a session's scene for the broker at the other end of the socket. The scene comes by the other one.
-pub(crate) fn worker(broker: UnixStream, artifact: FileTaker) -> ExitCode {
-    renderer::worker::run(broker, artifact)
+pub(crate) fn worker(broker: UnixStream, artifact: FileTaker, cell: Cell) -> ExitCode {
+    renderer::worker::run(broker, artifact, cell)
 }
 
 /// Compiles the component that comes on standard input, behind its key, into the cache, or says why it cannot be run here. An error is

@@ -17,7 +17,8 @@ use crate::{
     library::{self, Library},
     metrics::Metrics,
     rtc::{RtcConfig, RtcServer},
-    session::{Program, SessionLimits, Sessions, portrait::Painter},
+    session::{Program, Sandbox, SessionLimits, Sessions, StartError, portrait::Painter},
+    text::escape_untrusted,
 };
 
 /// Why the server could not start.
@@ -33,6 +34,12 @@ pub enum ServeError {
         folder: PathBuf,
         /// Why not.
         cause: std::io::Error,
+    },
+    /// What was asked for cannot be had.
+    #[error("{cause}; give the server what is missing, or leave --require-sandbox out")]
+    Sandbox {
+        /// What is missing.
+        cause: StartError,
     },
     /// The address is taken, or not ours.
     #[error("cannot listen on {protocol} {address}: {}; {remedy}", plain(cause))]
@@ -65,7 +72,11 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
     let metrics = Arc::new(Metrics::new());
-    let program = Program::this_binary(&config.cache_dir).map_err(cache_error)?;
+    let sandbox = Sandbox {
+        scene_bytes: config.scene_limits.total_memory_bytes(),
+        is_required: config.require_sandbox,
+    };
+    let program = Program::this_binary(&config.cache_dir).map_err(cache_error)?.with_sandbox(sandbox);
     let compiler =
         Compiler::open(program.clone(), config.compile, Arc::clone(&metrics)).map_err(cache_error)?;
     let compiler = Arc::new(compiler);
@@ -96,6 +107,7 @@ pub async fn run(
     };
     let sessions =
         Arc::new(Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics)));
+    look_at_workers(&sessions, config.require_sandbox).await?;
     let app = App {
         sessions: Arc::clone(&sessions),
         library: Arc::new(library),
@@ -129,6 +141,32 @@ pub async fn run(
     rtc.shutdown().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Learns from a first worker what scenes are confined by, and says what of that this system lacks.
+async fn look_at_workers(sessions: &Sessions, is_sandbox_required: bool) -> Result<(), ServeError> {
+    match sessions.probe().await {
+        Ok(ready) => {
+            for lacking in &ready.cell.lacking {
+                let (part, reason) = (lacking.part, escape_untrusted(&lacking.reason));
+                if part.is_required() {
+                    tracing::warn!(
+                        "SCENES ARE LESS CONFINED THAN THEY COULD BE: this system gives workers no {part}: {reason}"
+                    );
+                } else {
+                    tracing::info!(
+                        "workers have no {part}, and other parts of their sandbox do without: {reason}"
+                    );
+                }
+            }
+            Ok(())
+        }
+        Err(cause) if is_sandbox_required => Err(ServeError::Sandbox { cause }),
+        Err(error) => {
+            tracing::warn!(%error, "no worker could be started; until this is mended, no session can be created");
+            Ok(())
+        }
+    }
 }
 
 async fn bind_rtc(config: &Config) -> Result<Arc<RtcServer>, ServeError> {

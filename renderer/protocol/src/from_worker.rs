@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{EndReason, FrameSize, MAX_MESSAGE_BYTES, MAX_SIDE_PX, OutOfRange};
+use crate::{Cell, EndReason, FrameSize, MAX_MESSAGE_BYTES, MAX_SIDE_PX, OutOfRange};
 
 /// A line of a scene's or driver's output is cut here by the worker.
 pub const MAX_LOG_LINE_BYTES: usize = 4096;
@@ -17,7 +17,12 @@ const MAX_PTS_US: u64 = 366 * 24 * 3600 * 1_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
     /// Adapter and device family are open; `Start` may come.
-    Ready(AdapterInfo),
+    Ready {
+        /// The GPU.
+        adapter: AdapterInfo,
+        /// What the process gave up before it opened it.
+        cell: Cell,
+    },
     /// The scene is instantiated and its entry point called.
     Started,
     /// One encoded picture.
@@ -148,7 +153,8 @@ impl FromWorker {
             }
             Self::Screenshot { png } => screenshot(png),
             Self::Log(LogLine { line, .. }) => text("log.line", line, MAX_LOG_LINE_BYTES),
-            Self::Ready(AdapterInfo { name, driver, .. }) => {
+            Self::Ready { adapter: AdapterInfo { name, driver, .. }, cell } => {
+                cell.check()?;
                 text("adapter.name", name, MAX_LOG_LINE_BYTES)?;
                 text("adapter.driver", driver, MAX_LOG_LINE_BYTES)
             }

@@ -8,6 +8,7 @@
 //! and the values that a peer controls are checked by [`FromWorker::check`] and [`ToWorker::check`] before they are used.
 //! This crate knows neither wasm, nor GPUs, nor networks.
 
+mod cell;
 pub mod codec;
 mod end;
 pub mod from_worker;
@@ -17,6 +18,7 @@ pub mod limits;
 mod size;
 pub mod to_worker;
 
+pub use cell::{Cell, CellPart, Lacking, MAX_REASON_BYTES};
 pub use codec::{CodecError, MAX_MESSAGE_BYTES};
 pub use end::{EndReason, SceneFault};
 pub use from_worker::{AccessUnit, AdapterInfo, FromWorker, LogLevel, LogLine, LogSource, StageTimes};

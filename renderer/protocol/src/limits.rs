@@ -82,6 +82,11 @@ impl Limit {
 }
 
 impl SceneLimits {
+    /// The memory of a scene and of its GPU together, which on a machine without a GPU is a worker's own memory.
+    pub const fn total_memory_bytes(&self) -> u64 {
+        self.max_memory_bytes.saturating_add(self.max_gpu_memory_bytes)
+    }
+
     /// Holds that each limit is in its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         for limit in LIMITS {

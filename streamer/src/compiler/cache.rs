@@ -122,9 +122,14 @@ impl EntryName {
 impl Cache {
     /// The one in this cache folder; makes the folder of the entries.
     pub fn open(cache_dir: &Path) -> io::Result<Self> {
-        let folder = cache_dir.join(FOLDER);
+        let folder = Self::folder_in(cache_dir);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         Ok(Self { folder })
+    }
+
+    /// Where in a cache folder the entries are.
+    pub fn folder_in(cache_dir: &Path) -> PathBuf {
+        cache_dir.join(FOLDER)
     }
 
     /// An entry, if there is one that can be believed. One that cannot is deleted.
@@ -162,12 +167,14 @@ impl Cache {
         report: &SceneReport,
     ) -> io::Result<()> {
         let report = serde_json::to_vec(report)?;
-        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
+        // Nobody opens it for writing again, not even by mistake. So from its beginning: the compiler may change no file's rights.
+        let mut file = tempfile::Builder::new()
+            .prefix(UNFINISHED)
+            .permissions(fs::Permissions::from_mode(0o400))
+            .tempfile_in(&self.folder)?;
         for part in [code, &report, &seal(name, key, code, &report)] {
             file.write_all(part)?;
         }
-        // Nobody writes it again, not even by mistake.
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o400))?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(name.to_string()))?;
         Ok(())

@@ -35,11 +35,12 @@ use actor::Command;
 pub use actor::SessionLimits;
 pub use end::SessionEnd;
 pub use id::{NotAnId, SessionId, ViewerKey};
-pub use process::Program;
+pub use process::{Program, Sandbox};
 pub use registry::{NewSession, Sessions, unknown_session};
 pub use status::{Phase, Status};
 pub use stream_state::SIZE_SNAP_PX;
 pub use viewers::NewViewer;
+pub use worker::{Ready, StartError};
 
 /// What never changes about a session.
 #[derive(Clone, Debug)]

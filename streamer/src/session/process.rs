@@ -1,13 +1,13 @@
 //! How this binary starts itself again, for workers and for the compiler: with an environment of its own making.
 
 use std::{
-    ffi::OsString,
     os::unix::{fs::DirBuilderExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
+use renderer_protocol::SceneLimits;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -16,16 +16,13 @@ use tokio::{
 
 use crate::text::escape_untrusted;
 
-/// What graphics drivers and the dynamic linker need to be found. Nothing else is passed on: no credentials of the server's
-/// environment, and none of wgpu's switches, of which some turn a protection off.
+/// Where an operator says which Vulkan driver and libraries are used, and what is logged. Nothing else is passed on: no credentials of the
+/// server's environment, and none of wgpu's switches, of which some turn a protection off.
 const PASSED_ON: &[&str] = &[
-    "CUDA_VISIBLE_DEVICES",
     "GALLIUM_DRIVER",
     "LD_LIBRARY_PATH",
     "LIBGL_DRIVERS_PATH",
     "LP_NUM_THREADS",
-    "NVIDIA_DRIVER_CAPABILITIES",
-    "NVIDIA_VISIBLE_DEVICES",
     "RUST_BACKTRACE",
     "RUST_LOG",
     "VK_ADD_DRIVER_FILES",
@@ -33,30 +30,51 @@ const PASSED_ON: &[&str] = &[
     "VK_ICD_FILENAMES",
     "VK_LOADER_DRIVERS_DISABLE",
     "VK_LOADER_DRIVERS_SELECT",
-    "XDG_RUNTIME_DIR",
 ];
 /// A line of a driver or a panic; what is longer is cut.
 const MAX_STDERR_LINE_BYTES: usize = 2048;
 /// A backtrace fits; a process that prints without end does not fill the log.
 const MAX_STDERR_LINES_PER_SECOND: u32 = 100;
 
-/// This binary, and where its child processes may keep caches.
+/// This binary, and how its child processes are confined.
 #[derive(Clone, Debug)]
 pub struct Program {
     executable: PathBuf,
     cache_dir: PathBuf,
+    sandbox: Sandbox,
+}
+
+/// What holds for every worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Sandbox {
+    /// The memory that its scene may have, a GPU's included.
+    pub scene_bytes: u64,
+    /// Whether a worker without all parts of its cell is refused.
+    pub is_required: bool,
 }
 
 impl Program {
-    /// The running binary. Makes the folders that drivers cache in.
+    /// The running binary. Makes the folder of the cache, and those that drivers take for their user's.
     pub fn this_binary(cache_dir: &Path) -> std::io::Result<Self> {
         let cache_dir = std::path::absolute(cache_dir)?;
-        for folder in ["drivers", "home", "run"] {
+        for folder in ["home", "run"] {
             // Compiled scenes are native code that workers execute: nobody else may write here.
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(cache_dir.join(folder))?;
         }
         let executable = std::env::current_exe()?;
-        Ok(Self { executable, cache_dir })
+        let sandbox =
+            Sandbox { scene_bytes: SceneLimits::default().total_memory_bytes(), is_required: false };
+        Ok(Self { executable, cache_dir, sandbox })
+    }
+
+    /// The same, with this for its workers.
+    pub fn with_sandbox(self, sandbox: Sandbox) -> Self {
+        Self { sandbox, ..self }
+    }
+
+    /// What holds for every worker.
+    pub fn sandbox(&self) -> Sandbox {
+        self.sandbox
     }
 
     /// Where compiled scenes and drivers' caches are.
@@ -70,12 +88,12 @@ impl Program {
         let mut command = Command::new(&self.executable);
         command.arg(subcommand).env_clear().kill_on_drop(true).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let drivers: OsString = self.cache_dir.join("drivers").into();
+        // Drivers keep no compiled shaders: a cache that workers share would be a way from one to all others, for what one writes the others
+        // run, and one of its own would be empty at each start.
         command
             .env("HOME", self.cache_dir.join("home"))
-            .env("MESA_SHADER_CACHE_DIR", &drivers)
-            .env("XDG_CACHE_HOME", &drivers)
-            .env("__GL_SHADER_DISK_CACHE_PATH", &drivers)
+            .env("MESA_SHADER_CACHE_DISABLE", "true")
+            .env("__GL_SHADER_DISK_CACHE", "0")
             .env("XDG_RUNTIME_DIR", self.cache_dir.join("run"));
         for name in PASSED_ON {
             if let Some(value) = std::env::var_os(name) {

@@ -19,7 +19,7 @@ use super::{
     actor::{Actor, ActorParts},
     log::SessionLog,
     process::Program,
-    worker::{StartError, Worker},
+    worker::{Ready, StartError, Worker},
 };
 use crate::{
     compiler::Compiler,
@@ -130,7 +130,7 @@ impl Sessions {
         let worker = async { Worker::start(&self.program).await.map_err(|error| start_problem(&error)) };
         let Runnable { component, lease } = new.runnable;
         let artifact = async { self.compiler.compile(&component).await.map_err(Problem::from) };
-        let (artifact, (mut worker, adapter)) = tokio::try_join!(artifact, worker)?;
+        let (artifact, (mut worker, Ready { adapter, .. })) = tokio::try_join!(artifact, worker)?;
         tracing::debug!(
             adapter = %escape_untrusted(&adapter.name),
             driver = %escape_untrusted(&adapter.driver),
@@ -152,6 +152,13 @@ impl Sessions {
             .send(ToWorker::SetWatched(true))
             .map_err(|_| Problem::internal("Starting the session", &"the worker's queue is full"))?;
         self.launch(info, worker, lease, slot, span)
+    }
+
+    /// Starts a worker and ends it again, to know what workers are on this machine.
+    pub async fn probe(&self) -> Result<Ready, StartError> {
+        let (worker, ready) = Worker::start(&self.program).await?;
+        worker.stop().await;
+        Ok(ready)
     }
 
     /// Puts a session into the book and starts its task.

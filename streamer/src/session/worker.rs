@@ -6,7 +6,7 @@
 use std::{fs::File, os::fd::OwnedFd, process::ExitStatus, time::Duration};
 
 use renderer_protocol::{
-    AccessUnit, AdapterInfo, CodecError, FromWorker, LogLine, Start, ToWorker, codec,
+    AccessUnit, AdapterInfo, Cell, CodecError, FromWorker, LogLine, Start, ToWorker, codec,
     handover::{self, FileGiver},
 };
 use tokio::{
@@ -46,7 +46,7 @@ const OUTGOING_RESERVED: usize = 64;
 
 /// Why no worker came to life. Ours, never the scene's: it has not been given one yet.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub enum StartError {
     /// The process could not be created.
     #[error("the worker process could not be started: {0}")]
     Spawn(#[from] std::io::Error),
@@ -59,9 +59,21 @@ pub(super) enum StartError {
     /// It said something else than that it is ready.
     #[error("the worker's first message was not that it is ready")]
     NotReady,
+    /// The operator asked for more than this system gives.
+    #[error("the sandbox is required and a worker has no {0}")]
+    Sandbox(String),
     /// It took too long.
     #[error("the worker was not ready after {} s", START_TIMEOUT.as_secs())]
     Timeout,
+}
+
+/// What a worker says of itself before it has a scene.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The GPU that it opened.
+    pub adapter: AdapterInfo,
+    /// What it gave up.
+    pub cell: Cell,
 }
 
 /// Why a worker that lives was not given its scene.
@@ -120,17 +132,18 @@ pub(super) struct Stalled;
 
 impl Worker {
     /// Starts a process and waits until it has opened its GPU.
-    pub(super) async fn start(program: &Program) -> Result<(Self, AdapterInfo), StartError> {
+    pub(super) async fn start(program: &Program) -> Result<(Self, Ready), StartError> {
         timeout(START_TIMEOUT, Self::start_unbounded(program)).await.unwrap_or(Err(StartError::Timeout))
     }
 
-    async fn start_unbounded(program: &Program) -> Result<(Self, AdapterInfo), StartError> {
+    async fn start_unbounded(program: &Program) -> Result<(Self, Ready), StartError> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (artifact, taker) = handover::pair()?;
         // The command keeps their ends until it is dropped; as long as we hold them we would not notice that the worker is gone.
         let mut child = {
             let mut command = program.command("worker");
+            command.arg("--memory-bytes").arg(program.sandbox().scene_bytes.to_string());
             command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(taker)).spawn()?
         };
         if let Some(stderr) = child.stderr.take() {
@@ -152,11 +165,14 @@ impl Worker {
             Err(error) => return Err(error.into()),
         };
         first.check().map_err(|error| CodecError::Malformed(error.to_string()))?;
-        let adapter = match first {
-            FromWorker::Ready(adapter) => adapter,
+        let ready = match first {
+            FromWorker::Ready { adapter, cell } => Ready { adapter, cell },
             FromWorker::Ended(reason) => return Err(StartError::Ended(reason.to_string())),
             _ => return Err(StartError::NotReady),
         };
+        if let Some(missing) = ready.cell.missing().next().filter(|_| program.sandbox().is_required) {
+            return Err(StartError::Sandbox(format!("{}: {}", missing.part, missing.reason)));
+        }
         let (reader, writer) = stream.into_split();
         let (incoming_sender, incoming) = mpsc::channel(INCOMING_MESSAGES);
         let (outgoing, outgoing_receiver) = mpsc::channel(OUTGOING_MESSAGES);
@@ -179,7 +195,7 @@ impl Worker {
                 write_messages(writer, outgoing_receiver).in_current_span(),
             )),
         };
-        Ok((worker, adapter))
+        Ok((worker, ready))
     }
 
     /// The process's id, while it lives.
@@ -285,7 +301,7 @@ impl Worker {
                 None
             }
             FromWorker::Ended(reason) => Some(WorkerEvent::Gone(SessionEnd::Worker(reason))),
-            FromWorker::Ready(_) => return Err("a second message that it is ready".to_owned()),
+            FromWorker::Ready { .. } => return Err("a second message that it is ready".to_owned()),
         })
     }
 

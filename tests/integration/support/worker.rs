@@ -9,7 +9,8 @@ use std::{
 };
 
 use renderer_protocol::{
-    AccessUnit, EndReason, FrameSize, FromWorker, LogLine, SceneFault, SceneLimits, Start, ToWorker, codec,
+    AccessUnit, EndReason, FrameSize, FromWorker, Lacking, LogLine, SceneFault, SceneLimits, Start, ToWorker,
+    codec,
     handover::{self, FileGiver},
 };
 use tokio::{
@@ -54,7 +55,7 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(OwnedFd::from(taker)))
             .stderr(Stdio::from(File::create(cache.path().join(STDERR)).unwrap()))
-            .env("XDG_CACHE_HOME", cache.path())
+            .env("MESA_SHADER_CACHE_DISABLE", "true")
             .envs(environment.iter().copied())
             .kill_on_drop(true)
             .spawn()
@@ -62,7 +63,13 @@ impl Worker {
         let socket = Some(UnixStream::from_std(ours).unwrap());
         let mut worker = Self { process, socket, artifact: Some(artifact), cache };
         timeout(PATIENCE, codec::greet(worker.socket())).await.unwrap().unwrap();
-        assert!(matches!(worker.next().await, FromWorker::Ready(adapter) if !adapter.name.is_empty()));
+        let FromWorker::Ready { adapter, cell } = worker.next().await else { panic!("not ready") };
+        assert!(!adapter.name.is_empty());
+        assert_eq!(
+            cell.missing().collect::<Vec<_>>(),
+            Vec::<&Lacking>::new(),
+            "this machine has all that the sandbox needs"
+        );
         worker
     }
 
