@@ -15,6 +15,11 @@ pub(crate) fn scenecast() -> PathBuf {
     built("release/scenecast", "build")
 }
 
+/// A worker that was taken over.
+pub(crate) fn evil_worker() -> PathBuf {
+    built("release/evil-worker", "build")
+}
+
 /// A scene of the gallery.
 pub(crate) fn scene(name: &str) -> PathBuf {
     built(&format!("scenes/{name}.wasm"), "scenes")

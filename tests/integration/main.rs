@@ -10,6 +10,7 @@
 
 mod bench;
 mod binary;
+mod cell;
 mod cli;
 mod compiler;
 mod conformance;

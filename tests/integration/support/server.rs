@@ -97,6 +97,11 @@ impl Reply {
 
 impl Server {
     pub fn start(options: &ServerOptions<'_>) -> Self {
+        Self::start_as(scenecast(), options)
+    }
+
+    /// A server that is started by this command.
+    pub fn start_as(mut command: Command, options: &ServerOptions<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let scenes = folder.path().join("scenes");
         std::fs::create_dir(&scenes).expect("a folder for scenes");
@@ -113,7 +118,6 @@ impl Server {
         let cache = options.cache.unwrap_or(&common_cache);
         let own_data = folder.path().join("data");
         let data = options.data.unwrap_or(&own_data);
-        let mut command = scenecast();
         command.args([
             "serve",
             "--listen",
@@ -214,6 +218,17 @@ impl Server {
             children.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
         }
         children
+    }
+
+    /// Ends it in the way in which nothing can be tidied up.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server is there");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Sends SIGTERM and waits for the end.
