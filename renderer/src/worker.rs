@@ -4,16 +4,20 @@
 //! pass access units and log lines out, say why it ended. It knows no network and no viewer, and it is a process that may be
 //! killed at any moment: nothing outlives it.
 
+mod watch;
+
 use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use renderer_protocol::{
-    Cell, CodecError, EndReason, FromWorker, LogLine, OutOfRange, SceneFault, Start, ToWorker, codec,
+    Cell, CodecError, EndReason, FromWorker, LogLevel, LogLine, LogSource, OutOfRange, Start, ToWorker, codec,
     handover::FileTaker,
 };
 use tokio::{
@@ -23,13 +27,14 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use self::watch::Watch;
 use crate::{
     frame::{
         FrameClock, Output, Pipeline, PipelineConfig, PipelineHandle, Presenter, Screenshots, Sink, Ticks,
         Timing, cpu_time, pipeline::SinkClosed,
     },
     gpu::{Backend, Gpu},
-    host::{Window, wasi::LogSink},
+    host::{Window, wasi::LogSink, webgpu::GpuWork},
     scene::{Progress, Run, Scene, SceneContext},
 };
 
@@ -40,12 +45,10 @@ const OUTBOX_MESSAGES: usize = 256;
 const INBOX_MESSAGES: usize = 64;
 /// The last message and what stands before it have this long to be written; then the process ends without.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// A call into a driver that has not returned after this time never will.
-const STUCK_LIMIT_MS: u32 = 5_000;
 /// One slice: the machine's cores are shared by many sessions, and slices cost bits.
 const ENCODER_THREADS: u16 = 1;
-/// How often the scene's thread is looked at.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// Lines of output that a scene may write in a second, after as many at once; what is more is counted and left out.
+const LINES_PER_SECOND: u64 = 200;
 
 /// Why a worker could not do its work. The broker sees the connection close and reads this from the log.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +186,7 @@ struct Session {
     screenshots: Screenshots,
     scene_ended: oneshot::Receiver<EndReason>,
     progress: Progress,
+    gpu_work: GpuWork,
     epoch: Box<dyn Fn() + Send>,
     lost_lines: Arc<AtomicU64>,
 }
@@ -211,6 +215,7 @@ impl Session {
         let screenshots =
             Screenshots::spawn(pipeline.handle.clone(), screenshot_sink(outbox.sender.clone()))?;
         let lost_lines = Arc::new(AtomicU64::new(0));
+        let log = log_sink(outbox.sender.clone(), clock.clone(), Arc::clone(&lost_lines));
         let run = scene.prepare(SceneContext {
             window: window.clone(),
             presenter: Presenter::new(pipeline.frames, gpu.is_cpu()),
@@ -218,9 +223,10 @@ impl Session {
             clock: clock.clone(),
             seed: start.seed,
             limits: start.limits,
-            log: log_sink(outbox.sender.clone(), Arc::clone(&lost_lines)),
+            log,
         });
-        let (progress, epoch) = (run.progress(), Box::new(run.epoch()));
+        let (progress, epoch, gpu_work) = (run.progress(), Box::new(run.epoch()), run.gpu_work());
+        watch::poll_while_unfinished(gpu_work.clone())?;
         let scene_ended = spawn_scene(run, outbox.sender.clone())?;
         let ticks = clock.ticks(start.frame_rate_hz);
         Ok(Self {
@@ -232,6 +238,7 @@ impl Session {
             screenshots,
             scene_ended,
             progress,
+            gpu_work,
             epoch,
             lost_lines,
         })
@@ -247,9 +254,9 @@ impl Session {
         let mut pipeline_stopped = false;
         let mut epochs = interval(Duration::from_millis(Run::EPOCH_MS.into()));
         epochs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watch = interval(WATCH_INTERVAL);
-        watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stuck = StuckTurn::default();
+        let mut looks = interval(watch::INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Watch::default();
         loop {
             tokio::select! {
                 biased;
@@ -273,11 +280,11 @@ impl Session {
                 _ = self.ticks.next_tick(), if watched => self.window.tick(self.clock.now_us()),
                 // Only a guest that computes can miss its epoch.
                 _ = epochs.tick(), if self.progress.turn().is_some() => (self.epoch)(),
-                _ = watch.tick() => {
-                    if let Some(fault) = stuck.look(self.progress.turn(), self.clock.now_us()) {
+                _ = looks.tick() => {
+                    if let Some(fault) = watch.look(self.clock.now_us(), self.progress.turn(), &self.gpu_work) {
                         return Ok(EndReason::Scene(fault));
                     }
-                    self.report_losses();
+                    self.report_losses(outbox);
                 }
             }
         }
@@ -300,42 +307,22 @@ impl Session {
         }
     }
 
-    fn report_losses(&self) {
+    fn report_losses(&self, outbox: &mpsc::Sender<FromWorker>) {
         let lost = self.lost_lines.swap(0, Ordering::Relaxed);
         if lost > 0 {
             warn!(lost, "lines of the scene's output were dropped: it writes faster than they are taken");
+            let line = format!(
+                "{lost} lines of output were left out: a scene may write {LINES_PER_SECOND} a second"
+            );
+            let line = LogLine { source: LogSource::Log(LogLevel::Warn), line };
+            // Beside the scene's share of lines. When there is no room even for this, the next one tells.
+            if outbox.try_send(FromWorker::Log(line)).is_err() {
+                self.lost_lines.fetch_add(lost, Ordering::Relaxed);
+            }
         }
         let streams = self.window.take_overflowed_streams();
         if streams > 0 {
             warn!(streams, "event streams of the scene were ended: it opened them and does not read them");
-        }
-    }
-}
-
-/// Notices a scene's thread that is held by a driver. The GPU work of a pipeline has its own time-out; this is for calls that never
-/// return to us.
-#[derive(Default)]
-struct StuckTurn {
-    /// The turn that was looked at, and when it was first seen.
-    seen: Option<(u64, u64)>,
-}
-
-impl StuckTurn {
-    fn look(&mut self, turn: Option<u64>, now_us: u64) -> Option<SceneFault> {
-        let Some(turn) = turn else {
-            self.seen = None;
-            return None;
-        };
-        match self.seen {
-            Some((seen, since_us)) if seen == turn => {
-                let waited_ms = now_us.saturating_sub(since_us) / 1_000;
-                let waited_ms = u32::try_from(waited_ms).unwrap_or(u32::MAX);
-                (waited_ms >= STUCK_LIMIT_MS).then_some(SceneFault::GpuTimeout { waited_ms })
-            }
-            _ => {
-                self.seen = Some((turn, now_us));
-                None
-            }
         }
     }
 }
@@ -345,11 +332,18 @@ fn spawn_scene(run: Run, outbox: mpsc::Sender<FromWorker>) -> std::io::Result<on
     let (ended, receiver) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     std::thread::Builder::new().name("scene".to_owned()).spawn(move || {
-        let reason = runtime.block_on(run.run(|| drop(outbox.try_send(FromWorker::Started))));
         // The session may have ended first.
-        let _ = ended.send(reason);
+        let _ = ended.send(run_to_end(run, &runtime, &outbox));
     })?;
     Ok(receiver)
+}
+
+/// Runs the scene on this thread. A bug of ours in a call of the host ends this session and nothing else: what it left half-done goes with
+/// the process.
+fn run_to_end(run: Run, runtime: &tokio::runtime::Runtime, outbox: &mpsc::Sender<FromWorker>) -> EndReason {
+    let run = run.run(|| drop(outbox.try_send(FromWorker::Started)));
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(run)))
+        .unwrap_or_else(|panic| EndReason::Internal(format!("a bug in the host: {}", panic_message(&*panic))))
 }
 
 /// Puts the pipeline's output into the outbox. While the broker does not read, the pipeline waits here and frames are dropped
@@ -406,27 +400,48 @@ fn screenshot_sink(outbox: mpsc::Sender<FromWorker>) -> impl FnMut(Vec<u8>) + Se
     }
 }
 
-fn log_sink(outbox: mpsc::Sender<FromWorker>, lost: Arc<AtomicU64>) -> LogSink {
+fn log_sink(outbox: mpsc::Sender<FromWorker>, clock: FrameClock, lost: Arc<AtomicU64>) -> LogSink {
+    let rate = Mutex::new(LineRate::at(clock.now_us()));
     Arc::new(move |line: LogLine| {
+        let admitted = rate.lock().unwrap_or_else(PoisonError::into_inner).admits(clock.now_us());
         // Half of the outbox is kept for what is not a line: a scene that writes without end must not stop its own pictures.
-        if outbox.capacity() <= OUTBOX_MESSAGES / 2 || outbox.try_send(FromWorker::Log(line)).is_err() {
+        let has_room = admitted && outbox.capacity() > OUTBOX_MESSAGES / 2;
+        if !has_room || outbox.try_send(FromWorker::Log(line)).is_err() {
             lost.fetch_add(1, Ordering::Relaxed);
         }
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How many lines may be written now: [`LINES_PER_SECOND`] at once, and as many again each second.
+struct LineRate {
+    /// In lines times microseconds, so that no part of a line is lost.
+    credit: u64,
+    seen_us: u64,
+}
 
-    #[test]
-    fn a_turn_that_does_not_end_is_a_fault_and_one_that_does_is_none() {
-        let mut stuck = StuckTurn::default();
-        assert_eq!(stuck.look(Some(1), 0), None);
-        assert_eq!(stuck.look(Some(1), 4_999_000), None);
-        assert_eq!(stuck.look(Some(2), 6_000_000), None);
-        assert_eq!(stuck.look(None, 20_000_000), None);
-        assert_eq!(stuck.look(Some(3), 30_000_000), None);
-        assert_eq!(stuck.look(Some(3), 35_000_000), Some(SceneFault::GpuTimeout { waited_ms: 5_000 }));
+impl LineRate {
+    const LINE: u64 = 1_000_000;
+
+    fn at(now_us: u64) -> Self {
+        Self { credit: LINES_PER_SECOND.saturating_mul(Self::LINE), seen_us: now_us }
+    }
+
+    fn admits(&mut self, now_us: u64) -> bool {
+        let earned = now_us.saturating_sub(self.seen_us).saturating_mul(LINES_PER_SECOND);
+        self.seen_us = now_us;
+        self.credit = self.credit.saturating_add(earned).min(LINES_PER_SECOND.saturating_mul(Self::LINE));
+        let Some(left) = self.credit.checked_sub(Self::LINE) else { return false };
+        self.credit = left;
+        true
     }
 }
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it gave no reason")
+}
+
+#[cfg(test)]
+#[path = "worker/tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
 //! The scenes of guest-scenes/hostile, and hostile components that no compiler would make, each in a real worker with a real driver.
 //!
 //! What must happen stands at the head of each scene. The numbers in the tests' names are rows of the project's table of hostile input:
-//! 3 calls that never return, 7 and 8 lists too long, 9 and 10 too many handles, 11 use after drop, 13 a call after a trap, 20 and 21
-//! shaders too deep and too long, 25 memory of others, 27 all memory, 28 objects without end, 29 buffers misused, 30 a device that goes.
+//! 2 copies of memory, 3 calls that never return, 5 memory without end, 6 too many tables and memories, 18 random bytes, 7 and 8 lists too long, 9 and 10 too many handles, 11 use after drop, 13 a call after a trap, 20 and 21
+//! shaders too deep and too long, 22 and 23 work that the GPU never ends, 25 memory of others, 27 all memory, 28 objects without end, 29 buffers misused, 30 a device that goes.
 //! 11, 12 and 30 are in `property` too.
 
 use std::collections::BTreeSet;
@@ -19,15 +19,22 @@ use crate::{
 
 /// All scenes of the folder, so that none is forgotten.
 const SCENES: &[&str] = &[
+    "abuses_clock_and_random",
     "allocates_until_refused",
     "canary",
+    "computes_for_ever",
+    "copies_memory",
     "creates_and_drops",
     "deep_shaders",
     "drops_devices",
+    "floods_the_log",
+    "grows_memory",
+    "hangs_the_gpu",
     "long_lists",
     "misuses_buffers",
     "never_drops",
     "random_calls",
+    "recurses",
     "traps_in_a_tick",
     "waits_for_ever",
 ];
@@ -100,13 +107,44 @@ fn every_hostile_scene_is_built_and_has_a_test() {
         .collect();
     let tested: BTreeSet<String> = SCENES.iter().map(ToString::to_string).collect();
     assert_eq!(written, tested, "what lies in {} (left) is not what is listed (right)", folder.display());
-    let tests = [include_str!("hostile.rs"), include_str!("property.rs")].concat();
+    let tests =
+        [include_str!("deadlines.rs"), include_str!("hostile.rs"), include_str!("property.rs")].concat();
     for name in SCENES {
         // Fails with what to do when it is missing.
         scene(&format!("hostile/{name}"));
-        let uses = [format!("(\"{name}\""), format!("hostile/{name}\"")];
+        let uses = [format!("(\"{name}\""), format!("[\"{name}\"]"), format!("hostile/{name}\"")];
         assert!(uses.iter().any(|used| tests.contains(used)), "no test runs {name}");
     }
+}
+
+#[tokio::test]
+async fn row_2_a_scene_that_copies_memory_is_ended_and_its_worker_answers_meanwhile() {
+    let mut worker = worker("copies_memory", 0).await;
+    let mut computes = false;
+    let (mut asked, mut nonce, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+    let begun = Instant::now();
+    let reason = loop {
+        match worker.next().await {
+            FromWorker::Log(line) if line.line == "copies now" => {
+                computes = true;
+                asked = Instant::now();
+                worker.send(&ToWorker::Ping { nonce }).await;
+            }
+            FromWorker::Pong { .. } => {
+                slowest = slowest.max(asked.elapsed());
+                nonce += 1;
+                asked = Instant::now();
+                worker.send(&ToWorker::Ping { nonce }).await;
+            }
+            FromWorker::Ended(reason) => break reason,
+            _ => {}
+        }
+    };
+    eprintln!("{nonce} answers, the slowest after {slowest:?}; {reason} after {:?}", begun.elapsed());
+    let EndReason::Scene(SceneFault::Unresponsive { ran_ms }) = reason else { panic!("{reason}") };
+    // The limit, and the copy in which it was reached: the worst that nothing interrupts.
+    assert!(computes && (1_000..3_000).contains(&ran_ms), "{ran_ms} ms");
+    assert!(nonce > 0, "the worker answers while its scene computes");
 }
 
 #[tokio::test]
@@ -124,6 +162,76 @@ async fn row_3_calls_that_never_return_hold_only_the_tasks_that_wait_for_them() 
     while !matches!(worker.next().await, FromWorker::Pong { nonce: 7 }) {}
     worker.send(&ToWorker::Stop).await;
     assert_eq!(ended(&mut worker).await.reason, EndReason::Stopped);
+}
+
+#[tokio::test]
+async fn row_4_a_recursion_ends_its_scene_and_not_its_worker() {
+    let Ended { reason, .. } = ended(&mut worker("recurses", 0).await).await;
+    assert!(matches!(reason, EndReason::Scene(SceneFault::Trap(_))), "{reason}");
+}
+
+#[tokio::test]
+async fn row_5_a_memory_that_grows_to_4_gib_is_refused_at_the_scenes_limit() {
+    let Ended { reason, said, resident_bytes } = ended(&mut worker("grows_memory", 0).await).await;
+    assert_eq!(reason, EndReason::Finished, "{said:?}");
+    let refused = said.iter().find_map(|line| line.strip_prefix("refused at ")?.strip_suffix(" MiB"));
+    let mib: u64 = refused.unwrap_or_else(|| panic!("{said:?}")).parse().unwrap();
+    eprintln!("refused at {mib} MiB, the worker had {} MiB", resident_bytes >> 20);
+    assert!((240..=256).contains(&mib), "{mib} MiB");
+    assert!(resident_bytes < BOUNDED_BYTES, "{} MiB", resident_bytes >> 20);
+}
+
+/// A component with so many of something in its modules and itself.
+fn crowded(what: &str, count: usize) -> String {
+    let (module, instances) = match what {
+        "tables" => ("(table 1 funcref) ".repeat(count), 1),
+        "memories" => ("(memory 1) ".repeat(count), 1),
+        _ => ("(table 10 funcref) (memory 1)".to_owned(), count),
+    };
+    let made: String = (0..instances).map(|_| "(core instance (instantiate $crowd)) ").collect();
+    format!(
+        r#"(component
+            (core module $crowd {module})
+            {made}
+            (core module $m (func (export "start")))
+            (core instance $i (instantiate $m))
+            (func (export "start") (canon lift (core func $i "start"))))"#
+    )
+}
+
+#[tokio::test]
+async fn row_6_crowds_of_tables_memories_and_instances_are_refused() {
+    for what in ["tables", "memories", "instances"] {
+        let mut few = component(&crowded(what, 8)).await;
+        assert_eq!(ended(&mut few).await.reason, EndReason::Finished, "{what}");
+        // More than the limit, by the limit; and far more, by the compiler or the limit.
+        let mut many = component(&crowded(what, 90)).await;
+        let Ended { reason, resident_bytes, .. } = ended(&mut many).await;
+        eprintln!("{what}: {reason}");
+        assert!(names_a_limit(&reason), "{what}: {reason}");
+        assert!(resident_bytes < BOUNDED_BYTES);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scene.wasm");
+        std::fs::write(&path, wat::parse_str(crowded(what, 20_000)).unwrap()).unwrap();
+        let mut worker = Worker::start().await;
+        let answer = worker.compiler_answer(&path).await;
+        if answer.get("ok").is_some() {
+            worker.run(&path).await;
+            let Ended { reason, resident_bytes, .. } = ended(&mut worker).await;
+            assert!(names_a_limit(&reason), "{what}: {reason}");
+            assert!(resident_bytes < BOUNDED_BYTES);
+        }
+        eprintln!("20,000 {what}: {answer}");
+    }
+    // One table of as many elements as 10^7 tables have.
+    let huge = r#"(component
+        (core module $m (table 10000000 funcref) (func (export "start")))
+        (core instance $i (instantiate $m))
+        (func (export "start") (canon lift (core func $i "start"))))"#;
+    let Ended { reason, resident_bytes, .. } = ended(&mut component(huge).await).await;
+    eprintln!("a table of 10^7 elements: {reason}");
+    assert!(matches!(reason, EndReason::Scene(_)), "{reason}");
+    assert!(resident_bytes < BOUNDED_BYTES);
 }
 
 #[tokio::test]
@@ -267,6 +375,45 @@ async fn row_13_nothing_of_a_scene_runs_after_its_trap() {
     assert!(trapped && matches!(reason, EndReason::Scene(SceneFault::Trap(_))), "{reason}");
     assert!(worker.next_or_end().await.is_none(), "nothing comes after the end");
     assert!(worker.exit().await.success());
+}
+
+#[tokio::test]
+async fn row_18_a_sleep_of_a_thousand_million_seconds_holds_nothing_and_a_gibibyte_of_random_is_refused() {
+    let Ended { reason, said, resident_bytes } = ended(&mut worker("abuses_clock_and_random", 1).await).await;
+    assert!(said.iter().any(|line| line == "ticks go on"), "{said:?}");
+    eprintln!("{reason}");
+    assert!(matches!(reason, EndReason::Scene(SceneFault::Trap(_) | SceneFault::Limit(_))), "{reason}");
+    assert!(resident_bytes < BOUNDED_BYTES);
+}
+
+#[tokio::test]
+async fn rows_22_and_23_work_that_the_gpu_never_ends_ends_the_session_within_seconds() {
+    // One after the other: each takes all processors of a machine without a GPU.
+    for (way, what) in [
+        "a compute shader without end",
+        "a fragment shader without end",
+        "65535 x 65535 x 65535 workgroups",
+        "a thousand million instances",
+        "ten thousand full pictures",
+        "a compute shader without end, for which nobody waits",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut worker = worker("hangs_the_gpu", way as u64).await;
+        let mut hung = None;
+        let reason = loop {
+            match worker.next().await {
+                FromWorker::Log(line) if line.line == "hangs the GPU now" => hung = Some(Instant::now()),
+                FromWorker::Ended(reason) => break reason,
+                _ => {}
+            }
+        };
+        let took = hung.map(|since| since.elapsed());
+        worker.exit().await;
+        eprintln!("{what}: {reason} {took:?} after it was begun");
+        assert!(matches!(reason, EndReason::Scene(SceneFault::GpuTimeout { .. })), "{what}: {reason}");
+    }
 }
 
 #[tokio::test]

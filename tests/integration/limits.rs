@@ -76,7 +76,7 @@ async fn row_10_a_component_of_many_instances_is_not_instantiated() {
 }
 
 #[tokio::test]
-async fn linear_memory_is_counted_over_all_memories_and_growing_beyond_it_fails() {
+async fn row_5_linear_memory_is_counted_over_all_memories_and_growing_beyond_it_fails() {
     // Each memory asks for 16 MiB more until it gets no more; `start` traps unless they got together what the limit says.
     let wat = |pages: u32| {
         format!(

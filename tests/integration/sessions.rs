@@ -102,7 +102,7 @@ fn a_viewer_that_left_cannot_be_patched() {
 }
 
 #[test]
-fn a_killed_worker_ends_its_session_and_no_other() {
+fn row_35_a_killed_worker_ends_its_session_and_no_other() {
     let server = orbit();
     let first = server.running_session("orbit");
     let [worker] = server.children()[..] else {

@@ -143,7 +143,7 @@ async fn a_scene_that_traps_ends_its_session_with_the_trap() {
 }
 
 #[tokio::test]
-async fn a_scene_that_spins_is_ended_as_unresponsive() {
+async fn row_1_a_scene_that_spins_is_ended_as_unresponsive() {
     let folder = tempfile::tempdir().unwrap();
     let spinning = folder.path().join("spin.wasm");
     let wat = r#"(component
@@ -157,7 +157,7 @@ async fn a_scene_that_spins_is_ended_as_unresponsive() {
 }
 
 #[tokio::test]
-async fn a_scene_that_spins_before_its_entry_point_is_ended_as_unresponsive() {
+async fn row_1_a_scene_that_spins_before_its_entry_point_is_ended_as_unresponsive() {
     let folder = tempfile::tempdir().unwrap();
     let spinning = folder.path().join("spin.wasm");
     let wat = r#"(component

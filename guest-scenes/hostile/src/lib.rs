@@ -1,7 +1,7 @@
 //! What the hostile scenes share: which of its ways a scene tries in this run, random numbers, and ticks to wait for.
 //!
-//! A scene here tries to hurt its host and its neighbours, and never the GPU: each bounds its dispatches, draws and textures, so that
-//! a driver that does what it is told is done in a moment. The head of each scene says what it tries and what must happen.
+//! A scene here tries to hurt its host and its neighbours. None but `hangs_the_gpu` hurts the GPU: each bounds its dispatches, draws and
+//! textures, so that a driver that does what it is told is done in a moment. The head of each scene says what it tries and what must happen.
 
 use kit::bindings::wasi_gfx::surface::surface::{CreateDesc, FrameEvent, Surface};
 use wit_bindgen::StreamReader;
@@ -14,11 +14,22 @@ mod bindings {
 
             world seed {
                 import wasi:random/insecure-seed@0.2.0;
+                import wasi:random/random@0.2.0;
+                import wasi:clocks/monotonic-clock@0.3.0;
             }
 
             package wasi:random@0.2.0 {
                 interface insecure-seed {
                     insecure-seed: func() -> tuple<u64, u64>;
+                }
+                interface random {
+                    get-random-bytes: func(len: u64) -> list<u8>;
+                }
+            }
+
+            package wasi:clocks@0.3.0 {
+                interface monotonic-clock {
+                    wait-for: async func(how-long: u64);
                 }
             }
         ",
@@ -30,6 +41,9 @@ mod bindings {
 pub fn seed() -> u64 {
     bindings::wasi::random::insecure_seed::insecure_seed().0
 }
+
+pub use bindings::wasi::clocks::monotonic_clock::wait_for;
+pub use bindings::wasi::random::random::get_random_bytes as random_bytes;
 
 /// Ends this turn of the scene, so that it never computes for longer than it may.
 pub struct Ticks(StreamReader<FrameEvent>);

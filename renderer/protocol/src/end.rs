@@ -27,19 +27,34 @@ pub enum SceneFault {
     #[error("the scene trapped: {0}")]
     Trap(String),
     /// The entry point returned an error.
-    #[error("the scene ended with an error")]
+    #[error("the scene's entry point returned an error; what it was, the scene's log may tell")]
     ReturnedError,
     /// It ran for too long without yielding.
-    #[error("the scene computed for {ran_ms} ms without yielding")]
+    #[error(
+        "the scene computed for {ran_ms} ms of processor time without waiting for anything; wait for the next tick at least once a second, \
+         and spread long work over several ticks"
+    )]
     Unresponsive {
         /// How long.
         ran_ms: u32,
     },
     /// Work that it gave to the GPU, or to the GPU's driver (which compiles shaders, too), did not end in time.
-    #[error("what the scene gave to the GPU or its driver was not done after {waited_ms} ms")]
+    #[error(
+        "what the scene gave to the GPU or its driver was not done after {waited_ms} ms; look for shaders that loop without end, and for \
+         draws, dispatches and shaders that are too large for one go"
+    )]
     GpuTimeout {
         /// How long it was waited for.
         waited_ms: u32,
+    },
+    /// The GPU's driver gave its devices up, again and again.
+    #[error(
+        "the GPU's driver gave up the scene's device {losses} times within a minute; look for draws and dispatches that take the GPU \
+         seconds, and for memory that grows"
+    )]
+    DeviceLost {
+        /// How often.
+        losses: u32,
     },
     /// It reached a limit of memory or objects.
     #[error("the scene went over its limit: {0}")]
@@ -67,6 +82,7 @@ impl SceneFault {
             Self::ReturnedError => "scene_error",
             Self::Unresponsive { .. } => "scene_unresponsive",
             Self::GpuTimeout { .. } => "scene_gpu_timeout",
+            Self::DeviceLost { .. } => "scene_device_lost",
             Self::Limit(_) => "scene_limit",
         }
     }

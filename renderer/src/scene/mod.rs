@@ -16,4 +16,6 @@ pub use compile::{CompileError, MAX_SCENE_BYTES, compile, engine_id};
 pub(crate) use engine::engine;
 pub use inspect::{Import, Inspection};
 pub use run::{Run, Scene};
+#[cfg(test)]
+pub(crate) use store::fail_point;
 pub use store::{Progress, SceneContext};

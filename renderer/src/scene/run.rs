@@ -15,7 +15,7 @@ use super::{
     linker::linker,
     store::{EPOCH_MS, Progress, SceneContext, SceneState, end},
 };
-use crate::host::{Outstanding, surface::Turns};
+use crate::host::{Outstanding, surface::Turns, webgpu::GpuWork};
 
 /// A loaded scene, ready to be run once.
 pub struct Scene {
@@ -64,7 +64,12 @@ impl Run {
         self.store.data().outstanding()
     }
 
-    /// How long it may compute without waiting for anything; a second, unless this is called before it runs.
+    /// How far the GPU is with what it gave it.
+    pub(crate) fn gpu_work(&self) -> GpuWork {
+        self.store.data().gpu_work()
+    }
+
+    /// How long it may compute without waiting for anything, in processor time; a second, unless this is called before it runs.
     pub fn set_busy_limit(&self, limit: Duration) {
         self.progress.set_busy_limit(u32::try_from(limit.as_millis()).unwrap_or(u32::MAX));
     }

@@ -14,21 +14,24 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
 use crate::{
-    frame::{FrameClock, Presenter},
+    frame::{FrameClock, Presenter, cpu_time},
     gpu::Gpu,
     host::{
         self, Outstanding, OverLimit, OverQuota, Window,
         scene::SceneView,
         surface::{SurfaceCtx, SurfaceCtxView, SurfaceView, Turns},
         wasi::{ClocksCtxView, ClocksView, LogSink},
-        webgpu::{WebGpuCtx, WebGpuCtxView, WebGpuView},
+        webgpu::{GpuWork, WebGpuCtx, WebGpuCtxView, WebGpuView},
     },
 };
 
 /// The time after which a computing guest lets the host's own tasks run.
 pub(crate) const EPOCH_MS: u32 = 50;
-/// The longest that a guest computes without waiting for anything, where viewers wait for it.
+/// The longest that a guest computes without waiting for anything, where viewers wait for it: processor time, because a machine that
+/// is busy with others is no fault of the scene's.
 const BUSY_LIMIT_MS: u32 = 1_000;
+/// The same by the clock, as a multiple: calls of the host that wait use no processor, and a scene that makes nothing else would never end.
+const BUSY_WALL_FACTOR: u32 = 10;
 
 /// Everything that a scene is given.
 pub struct SceneContext {
@@ -59,6 +62,8 @@ struct Counters {
     in_turn: AtomicBool,
     /// Epochs that passed since the guest last waited for something.
     busy_epochs: AtomicU32,
+    /// The processor time of the scene's thread when the guest last went on after waiting, in microseconds.
+    busy_since_cpu_us: AtomicU64,
     /// The guest's turn ended by an epoch, rather than by waiting.
     interrupted: AtomicBool,
 }
@@ -70,6 +75,7 @@ impl Default for Counters {
             turns: AtomicU64::new(0),
             in_turn: AtomicBool::new(false),
             busy_epochs: AtomicU32::new(0),
+            busy_since_cpu_us: AtomicU64::new(0),
             interrupted: AtomicBool::new(false),
         }
     }
@@ -87,8 +93,11 @@ impl Progress {
         self.0.in_turn.load(Ordering::Acquire).then(|| self.0.turns.load(Ordering::Relaxed))
     }
 
-    /// The executor gives the scene a turn.
+    /// The executor gives the scene a turn, on the scene's thread.
     pub(crate) fn begin_turn(&self) {
+        if self.0.busy_epochs.load(Ordering::Relaxed) == 0 {
+            self.0.busy_since_cpu_us.store(cpu_time::thread_us(), Ordering::Relaxed);
+        }
         self.0.turns.fetch_add(1, Ordering::Relaxed);
         self.0.in_turn.store(true, Ordering::Release);
     }
@@ -106,11 +115,21 @@ impl Progress {
         }
     }
 
-    /// An epoch ended while the guest computed; returns for how long it has.
-    fn interrupt(&self) -> u32 {
+    /// An epoch ended while the guest computed, on the scene's thread. Fails when it has for too long.
+    fn interrupt(&self) -> Result<(), Unresponsive> {
         self.0.interrupted.store(true, Ordering::Relaxed);
         let epochs = self.0.busy_epochs.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        epochs.saturating_mul(EPOCH_MS)
+        let wall_ms = epochs.saturating_mul(EPOCH_MS);
+        let cpu_us = cpu_time::thread_us().saturating_sub(self.0.busy_since_cpu_us.load(Ordering::Relaxed));
+        let cpu_ms = u32::try_from(cpu_us / 1_000).unwrap_or(u32::MAX);
+        let limit_ms = self.0.busy_limit_ms.load(Ordering::Relaxed);
+        if cpu_ms > limit_ms {
+            Err(Unresponsive { ran_ms: cpu_ms })
+        } else if wall_ms > limit_ms.saturating_mul(BUSY_WALL_FACTOR) {
+            Err(Unresponsive { ran_ms: wall_ms })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -163,12 +182,8 @@ impl SceneState {
         store.set_epoch_deadline(1);
         let progress = progress.clone();
         store.epoch_deadline_callback(move |_| {
-            let ran_ms = progress.interrupt();
-            if ran_ms > progress.0.busy_limit_ms.load(Ordering::Relaxed) {
-                Err(Unresponsive { ran_ms }.into())
-            } else {
-                Ok(UpdateDeadline::Yield(1))
-            }
+            progress.interrupt()?;
+            Ok(UpdateDeadline::Yield(1))
         });
         store
     }
@@ -181,6 +196,11 @@ impl SceneState {
     /// What the scene waits for that ends by itself.
     pub(crate) fn outstanding(&self) -> Outstanding {
         self.webgpu.outstanding().clone()
+    }
+
+    /// How far the GPU is with what the scene gave it.
+    pub(crate) fn gpu_work(&self) -> GpuWork {
+        self.webgpu.gpu_work()
     }
 }
 
@@ -253,40 +273,54 @@ impl ResourceLimiter for Limiter {
 
 impl IoView for SceneState {
     fn table(&mut self) -> &mut ResourceTable {
+        #[cfg(test)]
+        fail_point::pass();
         &mut self.table
     }
 }
 
 impl WasiView for SceneState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        #[cfg(test)]
+        fail_point::pass();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
 impl ClocksView for SceneState {
     fn scene_clocks(&mut self) -> ClocksCtxView<'_> {
+        #[cfg(test)]
+        fail_point::pass();
         ClocksCtxView { clock: &self.clock, table: &mut self.table }
     }
 }
 
 impl WebGpuView for SceneState {
     fn webgpu(&mut self) -> WebGpuCtxView<'_> {
+        #[cfg(test)]
+        fail_point::pass();
         WebGpuCtxView { ctx: &mut self.webgpu, table: &mut self.table }
     }
 }
 
 impl SurfaceView for SceneState {
     fn surface(&mut self) -> SurfaceCtxView<'_> {
+        #[cfg(test)]
+        fail_point::pass();
         SurfaceCtxView { ctx: &mut self.surface, table: &mut self.table }
     }
 }
 
 impl SceneView for SceneState {
     fn window(&mut self) -> &mut Window {
+        #[cfg(test)]
+        fail_point::pass();
         self.surface.window()
     }
 
     fn log(&mut self) -> &LogSink {
+        #[cfg(test)]
+        fail_point::pass();
         &self.log
     }
 }
@@ -341,5 +375,80 @@ fn shortened(message: &str) -> String {
     match message.char_indices().map(|(index, _)| index).find(|index| *index >= SHOWN_BYTES) {
         Some(end) => format!("{} …", message.get(..end).unwrap_or_default()),
         None => message.to_owned(),
+    }
+}
+
+/// Where every host function passes, to fail in a test: each begins by asking the store for what it works on.
+#[cfg(test)]
+pub(crate) mod fail_point {
+    use std::cell::Cell;
+
+    /// What the panic says.
+    pub(crate) const MESSAGE: &str = "a bug in the host, put there by a test";
+
+    thread_local! {
+        static PASSES_LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// The pass with this number panics on the calling thread, counted from 1.
+    pub(crate) fn panic_at(pass: u64) {
+        PASSES_LEFT.set(Some(pass));
+    }
+
+    pub(crate) fn pass() {
+        if let Some(left) = PASSES_LEFT.get() {
+            PASSES_LEFT.set(left.checked_sub(1));
+            assert!(left != 1, "{MESSAGE}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn row_1_time_that_the_machine_gave_to_others_does_not_count() {
+        let progress = Progress::default();
+        progress.set_busy_limit(100);
+        progress.begin_turn();
+        // By the clock these are 500 ms; the thread used none of them.
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(1));
+            progress.interrupt().unwrap();
+            progress.end_turn();
+            progress.begin_turn();
+        }
+        let begun = cpu_time::thread_us();
+        while cpu_time::thread_us() < begun + 110_000 {
+            std::hint::spin_loop();
+        }
+        let ended = progress.interrupt().unwrap_err();
+        assert!(ended.ran_ms > 100, "{ended}");
+    }
+
+    #[test]
+    fn row_1_a_scene_that_only_calls_what_waits_is_ended_by_the_clock() {
+        let progress = Progress::default();
+        progress.set_busy_limit(100);
+        progress.begin_turn();
+        let epochs = (1..).find(|_| progress.interrupt().is_err()).unwrap();
+        assert_eq!(epochs, 100 * BUSY_WALL_FACTOR / EPOCH_MS + 1);
+    }
+
+    #[test]
+    fn row_1_a_guest_that_waits_begins_anew() {
+        let progress = Progress::default();
+        progress.set_busy_limit(100);
+        for _ in 0..100 {
+            progress.begin_turn();
+            progress.interrupt().unwrap();
+            progress.end_turn();
+            // It waits at the end of this turn.
+            progress.begin_turn();
+            progress.end_turn();
+        }
     }
 }

@@ -51,11 +51,15 @@ impl SessionEnd {
     pub fn message(&self) -> String {
         match self {
             Self::Worker(reason) => fit_for_viewers(&reason.to_string()),
-            Self::WorkerDied { how } => format!("the process that rendered the scene died: {how}"),
-            Self::WorkerUnresponsive => "the process that rendered the scene stopped answering".to_owned(),
+            Self::WorkerDied { how } => format!(
+                "the process that rendered the scene died ({how}); start a new session, and look into the scene's log if it happens again"
+            ),
+            Self::WorkerUnresponsive => "the process that rendered the scene did not answer for two seconds and was ended; start a new \
+                                         session"
+                .to_owned(),
             // What it said is for the log: a worker that was taken over shall not write to viewers.
             Self::WorkerProtocol { .. } => {
-                "the process that rendered the scene misbehaved and was ended".to_owned()
+                "the process that rendered the scene misbehaved and was ended; start a new session".to_owned()
             }
             Self::NobodyWatching => "nobody was watching any more".to_owned(),
             Self::Deleted => "the session was ended".to_owned(),

@@ -5,5 +5,5 @@ pub mod compiler;
 mod server;
 mod worker;
 
-pub use server::{Reply, Server, ServerOptions, scenecast, wait_for};
+pub use server::{Reply, Server, ServerOptions, scenecast, wait_for, watch};
 pub use worker::{PATIENCE, Worker, assert_over_limit, size};

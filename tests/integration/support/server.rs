@@ -12,6 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::viewer::{Joining, Viewer};
 
 use crate::binary;
 
@@ -109,7 +110,8 @@ impl Server {
             std::fs::write(scenes.join(name), content).expect("a scene");
         }
         for name in options.built_scenes {
-            std::fs::copy(binary::scene(name), scenes.join(format!("{name}.wasm")))
+            let file = name.rsplit('/').next().unwrap_or(name);
+            std::fs::copy(binary::scene(name), scenes.join(format!("{file}.wasm")))
                 .expect("a copy of the scene");
         }
         let log = folder.path().join("log");
@@ -226,9 +228,33 @@ impl Server {
         self.child.wait().expect("it is our child");
     }
 
-    /// What it has logged.
+    /// The server's own process.
+    pub fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// The memory that the server's own process has, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
+    /// How many descriptors the server's own process has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
+    /// What it has logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// A counter of `/api/metrics`, by its name with its labels; 0 when there is none.
+    pub fn metric(&self, name: &str) -> u64 {
+        let metrics = self.get("/api/metrics").text;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        value.map_or(0, |value| value as u64)
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -237,6 +263,13 @@ impl Server {
         kill_process(pid, Signal::TERM).expect("the server is there");
         wait_for("the server to end", || self.child.try_wait().expect("it is our child"))
     }
+}
+
+/// A viewer that has joined a session.
+pub async fn watch(server: &Server, session: &str) -> Viewer {
+    let joining =
+        Joining { origin: server.origin.clone(), whep: format!("/whep/{session}"), ..Joining::default() };
+    Viewer::join(joining).await.unwrap_or_else(|error| panic!("the viewer does not join: {error:?}"))
 }
 
 impl Drop for Server {

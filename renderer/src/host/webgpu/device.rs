@@ -23,7 +23,7 @@ use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrorEvent, Uncapt
 use super::pipelines::{ComputePipeline, RenderPipeline};
 use super::queries::QuerySet;
 use super::queues::Queue;
-use super::quota::{Claim, Hold, Kind, Timeline};
+use super::quota::{Claim, Hold, Kind, Quota, Timeline};
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
@@ -48,8 +48,7 @@ struct Shared {
     gpu: Arc<Gpu>,
     wgpu: wgpu::Device,
     queue: wgpu::Queue,
-    errors: Arc<ErrorSink>,
-    lost: Arc<watch::Sender<Option<LostInfo>>>,
+    loss: Loss,
     poller: Poller,
     timeline: Arc<Timeline>,
     label: Mutex<String>,
@@ -89,18 +88,21 @@ impl Device {
         // Without this handler wgpu panics at the first wrong call.
         wgpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.report(error.into())));
         let lost = Arc::new(watch::Sender::new(None));
-        let (sink, sender) = (Arc::clone(&errors), Arc::clone(&lost));
-        wgpu.set_device_lost_callback(move |reason, message| {
-            let reason = match reason {
-                wgpu::DeviceLostReason::Unknown => wit::GpuDeviceLostReason::Unknown,
-                wgpu::DeviceLostReason::Destroyed => wit::GpuDeviceLostReason::Destroyed,
-            };
-            lose(&sink, &sender, LostInfo { reason, message });
+        let loss =
+            Loss { errors: Arc::clone(&errors), lost: Arc::clone(&lost), quota: Arc::clone(&slot.quota) };
+        wgpu.set_device_lost_callback({
+            let loss = loss.clone();
+            move |reason, message| {
+                let reason = match reason {
+                    wgpu::DeviceLostReason::Unknown => wit::GpuDeviceLostReason::Unknown,
+                    wgpu::DeviceLostReason::Destroyed => wit::GpuDeviceLostReason::Destroyed,
+                };
+                loss.happened(LostInfo { reason, message });
+            }
         });
-        let (sink, sender) = (Arc::clone(&errors), Arc::clone(&lost));
-        let on_failure = move |message: &str| {
-            let reason = wit::GpuDeviceLostReason::Unknown;
-            lose(&sink, &sender, LostInfo { reason, message: message.to_owned() });
+        let on_failure = {
+            let loss = loss.clone();
+            move |message: &str| loss.given_up(message)
         };
         let poller = Poller::start(wgpu.clone(), on_failure).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
@@ -110,8 +112,7 @@ impl Device {
                 gpu,
                 wgpu,
                 queue,
-                errors,
-                lost,
+                loss,
                 poller,
                 timeline,
                 label,
@@ -133,14 +134,14 @@ impl Device {
 
     /// Raises an error as WebGPU does: to the innermost error scope of its kind, or else as an uncaptured error.
     pub fn report(&self, kind: ErrorKind, message: impl Into<String>) {
-        self.shared.errors.report(GpuError::new(kind, message));
+        self.shared.loss.errors.report(GpuError::new(kind, message));
     }
 
     /// The host's end of a stream of the errors that no error scope captures, as events.
     pub fn uncaptured_error_events<T: WebGpuView + 'static>(
         &self,
     ) -> Result<UncapturedErrors<T, UncapturedErrorEvent>, OverLimit> {
-        Ok(UncapturedErrors::new(self.shared.errors.stream()?, T::webgpu))
+        Ok(UncapturedErrors::new(self.shared.loss.errors.stream()?, T::webgpu))
     }
 
     /// A validation error, raised by [`Device::report`].
@@ -251,7 +252,7 @@ impl Device {
 
     /// True from its loss on: nothing that is asked of it has an effect then.
     pub fn is_lost(&self) -> bool {
-        self.shared.lost.borrow().is_some()
+        self.shared.loss.lost.borrow().is_some()
     }
 
     pub(super) fn queue_label(&self) -> &Mutex<String> {
@@ -260,7 +261,7 @@ impl Device {
 
     /// The loss alone, for callbacks that must not keep the device.
     pub(super) fn loss(&self) -> watch::Receiver<Option<LostInfo>> {
-        self.shared.lost.subscribe()
+        self.shared.loss.lost.subscribe()
     }
 
     /// The answer to something that was asked of the device, or `None` if the device is lost before it comes.
@@ -288,7 +289,13 @@ impl Device {
             reason: wit::GpuDeviceLostReason::Destroyed,
             message: "the device was destroyed by its owner".to_owned(),
         };
-        lose(&self.shared.errors, &self.shared.lost, info);
+        self.shared.loss.happened(info);
+    }
+
+    /// What a driver does that resets its GPU, for tests: no other device of it is touched.
+    #[cfg(test)]
+    pub(super) fn fail(&self, message: &str) {
+        self.shared.loss.given_up(message);
     }
 }
 
@@ -321,14 +328,34 @@ pub(super) fn capture<R>(
     (made, first)
 }
 
-/// The first loss counts.
-fn lose(errors: &ErrorSink, lost: &watch::Sender<Option<LostInfo>>, info: LostInfo) {
-    errors.lose();
-    lost.send_if_modified(|slot| {
-        let first = slot.is_none();
-        slot.get_or_insert(info);
-        first
-    });
+/// What is told of the loss of a device, and to whom.
+#[derive(Clone)]
+struct Loss {
+    errors: Arc<ErrorSink>,
+    lost: Arc<watch::Sender<Option<LostInfo>>>,
+    quota: Arc<Quota>,
+}
+
+impl Loss {
+    /// The first loss counts. One that nobody asked for is noted for those who watch over the scene.
+    fn happened(&self, info: LostInfo) {
+        self.errors.lose();
+        let was_given_up = info.reason == wit::GpuDeviceLostReason::Unknown;
+        let is_first = self.lost.send_if_modified(|slot| {
+            let first = slot.is_none();
+            slot.get_or_insert(info);
+            first
+        });
+        if is_first && was_given_up {
+            self.quota.count_loss();
+        }
+    }
+
+    /// The driver gave the device up.
+    fn given_up(&self, message: &str) {
+        let reason = wit::GpuDeviceLostReason::Unknown;
+        self.happened(LostInfo { reason, message: message.to_owned() });
+    }
 }
 
 fn locked(label: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
@@ -405,7 +432,7 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         mut host: Access<T, Self>,
         this: Resource<Device>,
     ) -> wasmtime::Result<FutureReader<Resource<LostInfo>>> {
-        let mut lost = host.get().table.get(&this)?.shared.lost.subscribe();
+        let mut lost = host.get().table.get(&this)?.shared.loss.lost.subscribe();
         let info = async move { lost.wait_for(Option::is_some).await.ok().and_then(|info| info.clone()) };
         let view = host.getter();
         FutureReader::new(host, LostFuture { info: info.boxed(), view })
@@ -419,7 +446,7 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         accessor.with(|mut access| {
             let view = access.get();
             let device = view.table.get(&this)?;
-            let error = match device.shared.errors.pop_scope() {
+            let error = match device.shared.loss.errors.pop_scope() {
                 // A lost device has no errors.
                 _ if device.is_lost() => None,
                 Ok(error) => error,
@@ -438,7 +465,7 @@ impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
         mut host: Access<T, Self>,
         this: Resource<Device>,
     ) -> wasmtime::Result<StreamReader<Resource<GpuError>>> {
-        let errors = host.get().table.get(&this)?.shared.errors.stream()?;
+        let errors = host.get().table.get(&this)?.shared.loss.errors.stream()?;
         let view = host.getter();
         StreamReader::new(host, UncapturedErrors::new(errors, view))
     }
@@ -593,7 +620,7 @@ impl wit::HostGpuDevice for WebGpuCtxView<'_> {
         this: Resource<Device>,
         filter: wit::GpuErrorFilter,
     ) -> wasmtime::Result<()> {
-        Ok(self.table.get(&this)?.shared.errors.push_scope(filter.into())?)
+        Ok(self.table.get(&this)?.shared.loss.errors.push_scope(filter.into())?)
     }
 
     super::drop_entry!(Device);

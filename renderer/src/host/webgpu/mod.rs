@@ -45,6 +45,7 @@ pub use self::convert::standard_format;
 pub use self::device::{Device, HostClaim};
 pub use self::errors::{ErrorKind, MAX_LOGGED, MAX_MESSAGE_BYTES, UncapturedErrorEvent, UncapturedErrors};
 use self::quota::Quota;
+pub use self::quota::{GpuWork, Unfinished};
 pub use self::textures::{SurfaceTextureLife, Texture};
 use super::{Outstanding, OverQuota};
 use crate::gpu::Gpu;
@@ -91,6 +92,11 @@ impl WebGpuCtx {
     /// What the scene waits for that ends by itself.
     pub fn outstanding(&self) -> &Outstanding {
         &self.outstanding
+    }
+
+    /// How far the GPU is with what the scene gave it.
+    pub fn gpu_work(&self) -> GpuWork {
+        GpuWork::of(Arc::clone(&self.quota))
     }
 
     fn device_slot(&self) -> Result<DeviceSlot, OverQuota> {

@@ -19,13 +19,16 @@
 //!
 //! This module knows wgpu's queue only to ask how far it is, and nothing of resources' tables or of error scopes.
 
+mod work;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use renderer_protocol::SceneLimits;
 
+pub use self::work::{GpuWork, Unfinished};
 use super::commands::BLOCK_COMMANDS;
 use crate::host::OverQuota;
 
@@ -97,6 +100,8 @@ pub(super) struct Quota {
     /// What was taken of the commands that may be recorded, over all that is not submitted. Not in the state, because encoders take of it
     /// while they record.
     recorded_commands: AtomicU64,
+    /// Devices that a driver gave up.
+    losses: AtomicU32,
 }
 
 #[derive(Default)]
@@ -280,11 +285,21 @@ impl State {
 
 impl Quota {
     pub(super) fn new(limits: SceneLimits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default(), recorded_commands: AtomicU64::new(0) })
+        Arc::new(Self {
+            limits,
+            state: Mutex::default(),
+            recorded_commands: AtomicU64::new(0),
+            losses: AtomicU32::new(0),
+        })
     }
 
     pub(super) fn limits(&self) -> &SceneLimits {
         &self.limits
+    }
+
+    /// A driver gave a device up.
+    pub(super) fn count_loss(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

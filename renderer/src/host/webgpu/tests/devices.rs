@@ -57,3 +57,60 @@ async fn a_scene_has_a_bounded_number_of_devices_and_one_that_is_dropped_makes_r
     HostGpuDevice::drop(&mut scene.view(), last.unwrap()).unwrap();
     assert!(open(&mut scene).await.is_ok());
 }
+
+/// What became of a device, by its `lost`.
+async fn reason_of_loss(scene: &mut Scene, device: Resource<Device>) -> GpuDeviceLostReason {
+    let lost = scene.view().table.get(&device).unwrap().loss();
+    let info = lost.borrow().clone().expect("the device is lost");
+    let info = scene.view().table.push(info).unwrap();
+    scene.view().reason(info).unwrap()
+}
+
+#[tokio::test]
+async fn row_37_a_device_that_its_driver_gave_up_is_lost_and_counted_and_the_next_one_works() {
+    let mut scene = Scene::new().await;
+    let work = scene.view().ctx.gpu_work();
+    let device = scene.device();
+    scene.view().table.get(&device).unwrap().fail("the GPU was reset");
+    scene.view().table.get(&device).unwrap().fail("and this is not told any more");
+    let device = scene.device();
+    assert_eq!(reason_of_loss(&mut scene, device).await, GpuDeviceLostReason::Unknown);
+    assert_eq!(work.losses(), 1);
+    // What is asked of it has no effect and is no error.
+    scene.buffer(16, GpuBufferUsage::VERTEX, true);
+    assert_eq!(scene.errors(), Vec::<String>::new());
+    scene.device = call(&mut scene.store, async |host| {
+        let gpu: Resource<GpuObject> = host.with(|mut access| access.get().get_gpu()).unwrap();
+        let adapter = WebGpu::request_adapter(host, gpu, None).await.unwrap().unwrap();
+        WebGpu::request_device(host, adapter, None).await.unwrap().unwrap()
+    })
+    .await;
+    let texture = scene.texture();
+    scene.view().create_view(lend(&texture), None).unwrap();
+    assert_eq!(scene.errors(), Vec::<String>::new());
+    assert_eq!(work.losses(), 1);
+}
+
+#[tokio::test]
+async fn row_37_a_device_that_the_scene_destroys_is_no_loss_of_the_drivers() {
+    let mut scene = Scene::new().await;
+    let device = scene.device();
+    HostGpuDevice::destroy(&mut scene.view(), device).unwrap();
+    let device = scene.device();
+    assert_eq!(reason_of_loss(&mut scene, device).await, GpuDeviceLostReason::Destroyed);
+    assert_eq!(scene.view().ctx.gpu_work().losses(), 0);
+}
+
+#[tokio::test]
+async fn row_22_work_that_is_submitted_is_unfinished_until_the_driver_is_asked() {
+    let mut scene = Scene::new().await;
+    let work = scene.view().ctx.gpu_work();
+    assert_eq!(work.unfinished(), []);
+    let encoder = scene.encoder();
+    let commands = scene.finish(&encoder);
+    scene.submit(&[&commands]);
+    assert_eq!(work.unfinished().len(), 1);
+    while !work.unfinished().is_empty() {
+        work.poll();
+    }
+}
