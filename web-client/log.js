@@ -150,13 +150,19 @@ export class LogPanel {
 
 /** @param {LogLine} line */
 function row({ at_ms: atMs, source, line }) {
+    const text = source === SERVER ? firstLine(line) : line;
     const tag = make('span', { className: 'log-source', textContent: SOURCES[source] ?? source });
     const item = make('li', {},
         make('span', { className: 'log-time', textContent: timeText(atMs) }), ' ',
         tag, ' ',
-        make('span', { className: 'log-line', textContent: line.slice(0, MAX_LINE_CHARACTERS) }));
+        make('span', { className: 'log-line', textContent: text.slice(0, MAX_LINE_CHARACTERS) }));
     item.dataset.source = source;
     return item;
+}
+
+/** The reason stands in full where the page says it. @param {string} line  with its line breaks escaped */
+function firstLine(line) {
+    return line.split('\\u{a}', 1)[0] ?? '';
 }
 
 /**

@@ -118,6 +118,7 @@ const log = new LogPanel(
     async () => (session.id === null ? null : getLog(session.id)),
 );
 const sharing = offerSharing(() => session.id);
+element('stage', HTMLElement).addEventListener('pointerdown', () => sharing.close());
 
 /** @param {boolean} controls */
 function beWelcome(controls) {
