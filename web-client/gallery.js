@@ -16,6 +16,9 @@ import { UploadQueue } from './upload.js';
  * @typedef {import('./upload.js').Upload} Upload
  */
 
+/** Pictures of scenes are drawn after they were first listed, one after the other: the pauses before each look for new ones. */
+const PICTURE_PAUSES_MS = [2_000, 4_000, 8_000, 16_000, 32_000];
+
 const gallery = element('gallery', HTMLElement);
 const scenes = element('scenes', HTMLElement);
 const uploads = element('uploads', HTMLElement);
@@ -32,6 +35,8 @@ let cards = new Map();
 let loads = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let retryTimer;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let pictureTimer;
 
 /** @type {Map<Upload, UploadView>} */
 const views = new Map();
@@ -77,12 +82,33 @@ async function load() {
         running = new Map(sessions.filter(({ state }) => state !== 'ended').map(({ scene, view }) => [scene, view]));
         showIdentity(who);
         showScenes(list);
+        awaitPictures(list, turn, 0);
         element('failed', HTMLElement).hidden = true;
     } catch (error) {
         if (turn !== loads) return;
         showProblem(error);
     }
     gallery.ariaBusy = 'false';
+}
+
+/**
+ * Shows pictures that are new, for a while.
+ *
+ * @param {Scene[]} list
+ * @param {number} turn
+ * @param {number} looks
+ */
+function awaitPictures(list, turn, looks) {
+    clearTimeout(pictureTimer);
+    const pauseMs = PICTURE_PAUSES_MS[looks];
+    if (pauseMs === undefined || list.every(({ thumbnail }) => thumbnail !== null)) return;
+    pictureTimer = setTimeout(async () => {
+        // Where there is no answer, the cards stay as they are.
+        const latest = document.visibilityState === 'hidden' ? list : await listScenes().catch(() => list);
+        if (turn !== loads) return;
+        showScenes(latest);
+        awaitPictures(latest, turn, looks + 1);
+    }, pauseMs);
 }
 
 /** Cards that stay as they are keep their pictures, and the keyboard's focus. @param {Scene[]} list */

@@ -179,12 +179,10 @@ function renderNotice() {
         const leftMs = wait === null ? 0 : wait.untilMs - performance.now();
         // The attempt itself takes a moment.
         if (wait === null || leftMs <= 0) wait = null;
-        const isPlain = wait === null;
-        page.classList.toggle('waiting', !isPlain);
         if (wait !== null) notice.textContent = `${explain(wait.why).title}. Trying again in ${waitText(leftMs)}…`;
         else if (state === 'reconnecting') notice.textContent = 'Connection lost. Trying again…';
         else notice.textContent = state === 'connecting' ? `Starting ${sceneName}…` : '';
-        if (isPlain) clearInterval(countdown);
+        if (wait === null) clearInterval(countdown);
     };
     if (wait !== null) countdown = setInterval(tell, SECOND_MS);
     tell();

@@ -15,6 +15,8 @@ const file = (name, buffer) => ({ name, mimeType: '', buffer });
 /** @param {string} name @param {string} [as] */
 const scene = (name, as = `${path.basename(name)}.wasm`) => file(as, readFileSync(path.join(SCENES, `${name}.wasm`)));
 
+/** Above what the server takes for a connection that is held up on purpose. */
+const SLOW_BYTES_PER_SECOND = 100_000;
 const TEXT = file('notes.wasm', Buffer.from('This is a text, whatever its name says.'));
 const CORE_MODULE = file('core.wasm', Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
 const FORBIDDEN_IMPORT = file('forbidden.wasm', componentThatImports('wasi:http/types@0.2.0'));
@@ -152,6 +154,23 @@ export function uploading(shared) {
         await withPage(shared.browser, gallery(), DESKTOP, async (page) => {
             await untilListed(page);
             assert.equal(await card(page, 'orbit').locator('button').count(), 0);
+        });
+    });
+
+    it('a file that travels slowly shows how far it is, and can be cancelled on its way', async () => {
+        await withPage(shared.browser, gallery(), DESKTOP, async (page) => {
+            await untilListed(page);
+            const devtools = await page.context().newCDPSession(page);
+            await devtools.send('Network.emulateNetworkConditions', {
+                offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: SLOW_BYTES_PER_SECOND,
+            });
+            await page.setInputFiles('#files', [file('slow.wasm', Buffer.alloc(20 * SLOW_BYTES_PER_SECOND))]);
+            const slow = upload(page, 'slow');
+            await until('some of it is sent', async () => /Sending… [1-9]\d? %/.test(await slow.innerText()));
+            await screenshot(page, 'gallery-sending');
+            await slow.locator('button', { hasText: 'Cancel' }).click();
+            await slow.waitFor({ state: 'detached' });
+            assert.equal((await scenes()).some(({ owned }) => owned), false);
         });
     });
 
