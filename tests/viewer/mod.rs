@@ -162,6 +162,11 @@ impl Viewer {
         self.seen.borrow().clone()
     }
 
+    /// Looks at what it has seen so far, without a copy of it.
+    pub fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
+        at(&self.seen.borrow())
+    }
+
     /// Waits until what it has seen is as wanted; fails the test when that takes a minute.
     pub async fn see(&mut self, what: &str, wanted: impl FnMut(&Seen) -> bool) -> Seen {
         let seeing = timeout(STEP, self.seen.wait_for(wanted)).await;
@@ -197,6 +202,16 @@ impl Viewer {
     /// Sends a message on the unordered channel.
     pub async fn send_motion(&self, message: &Value) {
         let _ = self.connection.motion.send_text(&message.to_string()).await;
+    }
+
+    /// Sends bytes on the ordered channel, which may be no message at all.
+    pub async fn send_bytes(&self, bytes: &[u8]) {
+        let _ = self.connection.events.send(bytes.into()).await;
+    }
+
+    /// Sends bytes on the unordered channel.
+    pub async fn send_motion_bytes(&self, bytes: &[u8]) {
+        let _ = self.connection.motion.send(bytes.into()).await;
     }
 
     /// From now on the network between this viewer and the server is like this.
