@@ -134,6 +134,12 @@ impl Api {
         self.get(&format!("/api/sessions/{id}")).await?.expect(&[200])?.json()
     }
 
+    /// The sessions that have not ended.
+    pub async fn live_sessions(&self) -> Result<Vec<Session>> {
+        let sessions: Vec<Session> = self.get("/api/sessions").await?.expect(&[200])?.json()?;
+        Ok(sessions.into_iter().filter(|session| session.ended.is_none()).collect())
+    }
+
     pub async fn delete_session(&self, id: &str) -> Result<()> {
         self.delete(&format!("/api/sessions/{id}")).await?.expect(&[204])?;
         Ok(())

@@ -30,6 +30,7 @@ pub struct Complaints {
 struct Noted {
     /// By the beginning of the session's id, which is all that the log tells of it.
     workers: HashMap<String, i32>,
+    udp_address: Option<String>,
     complaints: Complaints,
 }
 
@@ -72,6 +73,11 @@ impl Log {
         lock(&self.noted).workers.get(session.get(..8)?).copied()
     }
 
+    /// Where all video comes from.
+    pub fn udp_address(&self) -> Option<String> {
+        lock(&self.noted).udp_address.clone()
+    }
+
     /// Whether a process was given a session.
     pub fn is_of_session(&self, worker: i32) -> bool {
         lock(&self.noted).workers.values().any(|pid| *pid == worker)
@@ -94,6 +100,9 @@ impl Noted {
             && let Ok(pid) = i32::try_from(pid)
         {
             self.workers.insert(session.to_owned(), pid);
+        }
+        if fields["message"] == "serving" {
+            self.udp_address = fields["udp"].as_str().map(str::to_owned);
         }
         let is_panic_of_child = event["target"] == "scenecast::child"
             && fields["line"].as_str().is_some_and(|line| line.contains("panicked at"));

@@ -125,6 +125,7 @@ async fn run(options: &Options, mounts: Result<disk::OwnMounts>) -> Result<Repor
     // What is made at the first session and kept is there before anything is counted.
     stage.probe().await.context("before the first fault")?;
     report.observed.before = Observed::at_rest(&mut stage.server, None).await?;
+    stage.children_at_rest = report.observed.before.children;
     stage.population.raise(&stage.server, options.sessions.into()).await.context("before the first fault")?;
 
     let trend = Trend::follow(stage.server.pid);

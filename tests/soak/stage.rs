@@ -19,6 +19,8 @@ pub struct Stage {
     pub rng: StdRng,
     /// How sessions of hostile scenes ended: how often, by scene and code.
     pub scene_ends: BTreeMap<String, BTreeMap<String, usize>>,
+    /// Processes that the server has without a session.
+    pub children_at_rest: usize,
     struck: Instant,
     victim: Option<usize>,
 }
@@ -30,6 +32,7 @@ impl Stage {
             population: Population::default(),
             rng: StdRng::seed_from_u64(seed),
             scene_ends: BTreeMap::new(),
+            children_at_rest: 0,
             struck: Instant::now(),
             victim: None,
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
+use rand::RngExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,7 +13,11 @@ use tokio::{
 };
 
 use super::Fault;
-use crate::{patience::PATIENCE, stage::Stage};
+use crate::{
+    patience::{PATIENCE, eventually},
+    server::MOVING_SCENE,
+    stage::Stage,
+};
 
 /// Of each kind; together fewer than one address may have.
 const CONNECTIONS: usize = 8;
@@ -55,6 +60,48 @@ impl Fault for Dribbling {
             ended?.context("the server keeps a connection that dribbles")?;
         }
         Ok(())
+    }
+}
+
+/// Sessions that are asked for by clients that do not wait for the answer.
+const ABANDONED: usize = 6;
+/// Within this time a client loses its patience; a session takes about as long to begin.
+const MAX_WAIT_MS: u64 = 500;
+
+/// Clients ask for a session and hang up before it is there. What was begun for them is undone; what came about can be ended; and no
+/// process is left.
+pub struct HangsUp;
+
+#[async_trait(?Send)]
+impl Fault for HangsUp {
+    fn name(&self) -> &'static str {
+        "client hangs up"
+    }
+
+    async fn strike(&self, stage: &mut Stage) -> Result<()> {
+        let address = stage.server.api.origin.trim_start_matches("http://").to_owned();
+        let body = format!("{{\"scene\":{MOVING_SCENE:?}}}");
+        let request = format!(
+            "POST /api/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        for _ in 0..ABANDONED {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            sleep(Duration::from_millis(stage.rng.random_range(0..MAX_WAIT_MS))).await;
+        }
+        stage.struck();
+        let Stage { server, population, children_at_rest, .. } = stage;
+        let children = *children_at_rest + population.len();
+        eventually("nothing is left of abandoned sessions", async || {
+            for session in server.api.live_sessions().await? {
+                if population.iter().all(|watched| watched.session.id != session.id) {
+                    server.api.delete_session(&session.id).await?;
+                }
+            }
+            Ok((server.children().len() <= children).then_some(()))
+        })
+        .await
     }
 }
 

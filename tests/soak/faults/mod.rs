@@ -5,8 +5,10 @@
 
 mod cache;
 mod connections;
+mod datagrams;
 mod full_disk;
 mod offers;
+mod pauses;
 mod scenes;
 mod uploads;
 mod viewers;
@@ -45,6 +47,9 @@ pub fn all(server: &Server) -> Vec<Box<dyn Fault>> {
         Box::new(cache::Damaged),
         Box::new(uploads::Garbage),
         Box::new(connections::Dribbling),
+        Box::new(connections::HangsUp),
+        Box::new(datagrams::Garbage),
+        Box::new(pauses::BrokerPaused),
     ];
     if !server.waiting_workers().is_empty() {
         faults.push(Box::new(workers::WaitingKilled));
