@@ -78,6 +78,7 @@ const OURS = {
         again: null,
     },
     unauthorized: { title: 'Sign in', text: 'This server asks for a token. Its operator gives them out.', again: null },
+    internal: { title: 'The server failed', text: 'This is not the scene’s fault. The server’s log says why.', again: START },
     sdp_without_h264: {
         title: 'This browser cannot play the picture',
         text: 'It does not receive H.264 video over WebRTC. Another browser will.',
