@@ -69,6 +69,8 @@ pub enum Code {
     TooManyViewers,
     /// As many viewers as allowed are connecting at this moment.
     TooManyPendingOffers,
+    /// Access to the session was given as often as it may be.
+    TooManyGrants,
     /// The worker process of the session did not start.
     WorkerStartFailed,
     /// The server is shutting down.
@@ -161,6 +163,9 @@ impl Code {
                 S::SERVICE_UNAVAILABLE,
                 "Too many viewers are connecting at this moment",
             ),
+            Self::TooManyGrants => {
+                ("too_many_grants", S::SERVICE_UNAVAILABLE, "The session has as many links as allowed")
+            }
             Self::WorkerStartFailed => {
                 ("worker_start_failed", S::INTERNAL_SERVER_ERROR, "The session's worker did not start")
             }
@@ -174,7 +179,7 @@ impl Code {
         match self {
             Self::TooManyPendingOffers => Some(1),
             Self::TooManyRequests => Some(5),
-            Self::TooManySessions | Self::TooManyViewers | Self::Draining => Some(10),
+            Self::TooManySessions | Self::TooManyViewers | Self::TooManyGrants | Self::Draining => Some(10),
             _ => None,
         }
     }
@@ -222,9 +227,14 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if code == Code::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scenecast\""));
+        }
         if let Some(seconds) = code.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        // For those that count what is refused, and how often.
+        response.extensions_mut().insert(code);
         response
     }
 }
@@ -284,6 +294,7 @@ mod tests {
             C::TooManySessions,
             C::TooManyViewers,
             C::TooManyPendingOffers,
+            C::TooManyGrants,
             C::WorkerStartFailed,
             C::Draining,
             C::Internal,

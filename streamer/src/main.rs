@@ -25,7 +25,11 @@ use cli::{Bench, Cli, Command, Serve};
 use renderer_cell::{CellConfig, EnterError};
 use renderer_entry::Pace;
 use renderer_protocol::handover::FileTaker;
-use streamer::{compiler::Cache, config::Settings, server};
+use streamer::{
+    compiler::Cache,
+    config::Settings,
+    server::{self, ServeError},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -61,15 +65,23 @@ fn run_serve(Serve { config: file, settings }: Serve) -> ExitCode {
         usage_error(&error);
     }
     let config = settings.resolve().unwrap_or_else(|error| usage_error(&error));
-    report(serve(config))
+    match serve(config) {
+        Err(error) if error.downcast_ref().is_some_and(|error| matches!(error, ServeError::Access(_))) => {
+            usage_error(&error)
+        }
+        result => report(result),
+    }
 }
 
 #[tokio::main]
 async fn serve(config: streamer::config::Config) -> anyhow::Result<()> {
     let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    let ready = |address: &str| {
+    let ready = |ready: &server::Ready| {
         // Whoever started us may have closed our output; that is no reason not to serve.
-        let _ = writeln!(std::io::stdout(), "Scenecast is ready: open {address}");
+        let _ = writeln!(std::io::stdout(), "Scenecast is ready: open {}", ready.address);
+        if let Some(note) = ready.note {
+            let _ = writeln!(std::io::stdout(), "{note}");
+        }
     };
     server::run(config, ready, first_signal(signals)).await?;
     Ok(())

@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 use renderer_protocol::StageTimes;
 
-use crate::input::Applied;
+use crate::{error::Code, input::Applied};
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -129,6 +129,7 @@ pub struct Metrics {
     compilations: Family<Outcome, Counter>,
     bad_artifacts: Family<Reason, Counter>,
     http_requests: Family<Route, Counter>,
+    refused_requests: Family<Reason, Counter>,
 }
 
 impl Default for Metrics {
@@ -159,6 +160,7 @@ impl Metrics {
             compilations: Family::default(),
             bad_artifacts: Family::default(),
             http_requests: Family::default(),
+            refused_requests: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("sessions", "Sessions that run", metrics.sessions.clone());
@@ -220,6 +222,11 @@ impl Metrics {
             "http_requests",
             "HTTP requests by route and status",
             metrics.http_requests.clone(),
+        );
+        registry.register(
+            "refused_requests",
+            "HTTP requests that were answered with a problem, by its code",
+            metrics.refused_requests.clone(),
         );
         metrics
     }
@@ -302,6 +309,11 @@ impl Metrics {
         self.http_requests.get_or_create(&Route { method, route: route.to_owned(), status }).inc();
     }
 
+    /// A request was answered with a problem.
+    pub fn refused(&self, code: Code) {
+        self.refused_requests.get_or_create(&Reason { reason: code.name() }).inc();
+    }
+
     /// The text that Prometheus reads.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
@@ -324,6 +336,7 @@ mod tests {
         let round_trip = Some(Duration::from_millis(30));
         metrics.network(NetworkUse { packets: 9, nacks: 2, keyframe_requests: 1, round_trip });
         metrics.http_request(&axum::http::Method::GET, "/api/sessions/{id}", 404);
+        metrics.refused(Code::UnknownSession);
         let text = metrics.encode().unwrap();
         for line in [
             "scenecast_sessions 1",
@@ -334,6 +347,7 @@ mod tests {
             "scenecast_frame_stage_seconds_bucket{le=\"0.0001\",stage=\"send\"} 1",
             "scenecast_worker_exits_total{reason=\"worker_died\"} 1",
             "scenecast_http_requests_total{method=\"GET\",route=\"/api/sessions/{id}\",status=\"404\"} 1",
+            "scenecast_refused_requests_total{reason=\"unknown_session\"} 1",
             "scenecast_rtp_nacks_total 2",
             "scenecast_keyframe_requests_total 1",
             "scenecast_round_trip_seconds_bucket{le=\"0.04\"} 1",

@@ -7,13 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::{Access, AccessError, SessionOwners},
     compiler::Compiler,
     config::{Config, DEFAULT_UDP_PORT},
-    http::{self, AllowedHosts, App, Offer, PendingOffers},
+    http::{self, Admission, AllowedHosts, App, Offer, PendingOffers},
     library::{self, Library},
     metrics::Metrics,
     rtc::{RtcConfig, RtcServer},
@@ -41,6 +45,9 @@ pub enum ServeError {
         /// What is missing.
         cause: StartError,
     },
+    /// Nobody, or everybody, could do everything.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The address is taken, or not ours.
     #[error("cannot listen on {protocol} {address}: {}; {remedy}", plain(cause))]
     Bind {
@@ -64,10 +71,21 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
-/// Runs the broker until `shutdown` completes. `ready` is given the address to open as soon as it can be opened.
+/// Said where there are no tokens.
+const OPEN_NOTE: &str = "There are no tokens: every user and program of this machine may do everything here. Set --auth-token to change that.";
+
+/// What is said when the server can be used.
+pub struct Ready {
+    /// What a person on this machine opens.
+    pub address: String,
+    /// What they should know.
+    pub note: Option<&'static str>,
+}
+
+/// Runs the broker until `shutdown` completes. `ready` is called as soon as its address can be opened.
 pub async fn run(
     config: Config,
-    ready: impl FnOnce(&str),
+    ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
@@ -108,27 +126,33 @@ pub async fn run(
     let sessions =
         Arc::new(Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics)));
     look_at_workers(&sessions, config.require_sandbox).await?;
+    let owners: Arc<dyn SessionOwners> = sessions.clone();
+    let access = Arc::new(Access::new(&config.auth, listen, owners)?);
+    read_tokens_again(&access);
     let app = App {
         sessions: Arc::clone(&sessions),
         library: Arc::new(library),
         rtc: Arc::clone(&rtc),
+        access: Arc::clone(&access),
         metrics,
         offer: Offer { max_size: config.max_size, frame_rate_hz: config.frame_rate_hz },
         pending_offers: PendingOffers::new(config.max_pending_offers),
     };
-    let router = http::router(app, &config.allowed_origins, AllowedHosts::new(listen, &config.allowed_hosts));
+    let admission = Admission {
+        origins: config.allowed_origins.clone(),
+        hosts: AllowedHosts::new(listen, &config.allowed_hosts),
+        rates: config.rates,
+    };
+    let router = http::router(app, admission);
     let stop_http = CancellationToken::new();
-    let http = tokio::spawn(http::serve::serve(listener, router, stop_http.clone()));
+    let proxies = config.trusted_proxies.as_slice().into();
+    let http = tokio::spawn(http::serve::serve(listener, router, proxies, stop_http.clone()));
 
-    if !listen.ip().is_loopback() {
-        tracing::warn!(
-            %listen,
-            "ANYBODY WHO REACHES THIS ADDRESS CAN START, SEE AND CONTROL SESSIONS: there is no authentication. Listen on \
-             127.0.0.1, or put a reverse proxy with authentication before it."
-        );
-    }
     tracing::info!(%listen, udp = %rtc.local_addr(), scenes = %config.scenes.display(), "serving");
-    ready(&page_address(listen));
+    if access.is_open() {
+        tracing::info!("{OPEN_NOTE}");
+    }
+    ready(&Ready { address: page_address(listen), note: access.is_open().then_some(OPEN_NOTE) });
     shutdown.await;
 
     tracing::info!("shutting down");
@@ -166,6 +190,26 @@ async fn look_at_workers(sessions: &Sessions, is_sandbox_required: bool) -> Resu
             tracing::warn!(%error, "no worker could be started; until this is mended, no session can be created");
             Ok(())
         }
+    }
+}
+
+/// On SIGHUP, where there is a file of tokens; elsewhere that signal means what it always means.
+fn read_tokens_again(access: &Arc<Access>) {
+    if access.token_file().is_none() {
+        return;
+    }
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            let access = Arc::clone(access);
+            tokio::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    // A file is small, and on a disk.
+                    let access = Arc::clone(&access);
+                    let _ = tokio::task::spawn_blocking(move || access.reload()).await;
+                }
+            });
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP cannot be received: the tokens are not read again"),
     }
 }
 

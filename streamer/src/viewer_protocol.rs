@@ -155,6 +155,8 @@ pub enum ServerMessage<'a> {
         session: &'a str,
         /// The scene's name.
         scene: &'a str,
+        /// Whether the viewer's input counts.
+        control: bool,
     },
     /// The answer to `ping`.
     Pong {

@@ -8,6 +8,7 @@
     reason = "all of this crate is tests, whose helpers fail by panicking"
 )]
 
+mod access;
 mod bench;
 mod binary;
 mod cell;
@@ -20,6 +21,7 @@ mod faults;
 mod goldens;
 mod headless;
 mod hostile;
+mod http_abuse;
 mod http_api;
 mod interface_coverage;
 mod library;

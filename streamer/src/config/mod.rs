@@ -112,6 +112,8 @@ pub struct Config {
     pub allowed_origins: AllowedOrigins,
     /// See [`Settings::allow_host`].
     pub allowed_hosts: Vec<String>,
+    /// See [`Settings::trusted_proxy`].
+    pub trusted_proxies: Vec<IpAddr>,
     /// See [`Settings::limit`].
     pub scene_limits: SceneLimits,
     /// Uploaded scenes.
@@ -229,6 +231,12 @@ impl Settings {
             session_grace: seconds("--session-grace-seconds", self.session_grace_seconds.unwrap_or(10), 0)?,
             allowed_origins: values::allowed_origins(self.allow_origin.unwrap_or_default())?,
             allowed_hosts: self.allow_host.unwrap_or_default(),
+            trusted_proxies: self
+                .trusted_proxy
+                .unwrap_or_default()
+                .iter()
+                .map(IpAddr::to_canonical)
+                .collect(),
             scene_limits: values::scene_limits(&self.limit.unwrap_or_default()),
             library: LibraryConfig {
                 data: self.data.map_or_else(default_data_dir, Ok)?,

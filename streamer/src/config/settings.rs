@@ -84,6 +84,11 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", env = "SCENECAST_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Option<Vec<String>>,
 
+    /// The address of a reverse proxy that names its clients in X-Forwarded-For; repeatable. Limits for each address then count the
+    /// proxy's clients. Without it, all that a proxy passes on is one client
+    #[arg(long, value_name = "IP", env = "SCENECAST_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Option<Vec<IpAddr>>,
+
     /// A limit of each scene, such as max-gpu-memory-bytes=1073741824; repeatable, and in the file a table [limits]. What is given here
     /// replaces the environment variable as a whole, and in the file each limit of that name. docs/limits.md lists them all
     #[arg(long, value_name = "NAME=NUMBER", env = "SCENECAST_LIMIT", value_delimiter = ',')]
@@ -215,6 +220,7 @@ impl Settings {
             session_grace_seconds: self.session_grace_seconds.or(other.session_grace_seconds),
             allow_origin: self.allow_origin.or(other.allow_origin),
             allow_host: self.allow_host.or(other.allow_host),
+            trusted_proxy: self.trusted_proxy.or(other.trusted_proxy),
             limit: match (self.limit, other.limit) {
                 // The later one of a name holds.
                 (Some(first), Some(second)) => Some(second.into_iter().chain(first).collect()),

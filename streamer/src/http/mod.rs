@@ -3,8 +3,11 @@
 //! Knows sessions, the library and the WebRTC server by their public functions. docs/viewer-protocol.md is its contract.
 
 mod api;
+mod authenticate;
 mod body;
 mod guard;
+mod limits;
+mod origin;
 mod pages;
 pub mod serve;
 mod whep;
@@ -27,14 +30,16 @@ use tower_http::{
 };
 
 use crate::{
-    config::AllowedOrigins,
+    auth::{Access, Action, Principal},
+    config::{AllowedOrigins, RateConfig},
     error::{Code, Problem},
     library::Library,
     metrics::Metrics,
     rtc::RtcServer,
-    session::{Session, Sessions, unknown_session},
+    session::{Session, SessionId, Sessions, unknown_session},
 };
 pub use guard::AllowedHosts;
+use limits::Limits;
 
 /// What requests are answered with.
 #[derive(Clone)]
@@ -45,6 +50,8 @@ pub struct App {
     pub library: Arc<Library>,
     /// All connections.
     pub rtc: Arc<RtcServer>,
+    /// Who may do what.
+    pub access: Arc<Access>,
     /// All counters.
     pub metrics: Arc<Metrics>,
     /// What sessions get.
@@ -67,6 +74,7 @@ give_handlers! {
     sessions: Arc<Sessions>,
     library: Arc<Library>,
     rtc: Arc<RtcServer>,
+    access: Arc<Access>,
     metrics: Arc<Metrics>,
     offer: Offer,
     pending_offers: PendingOffers,
@@ -112,15 +120,36 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
+/// From whom requests are taken.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The origins of other pages.
+    pub origins: AllowedOrigins,
+    /// The names of this server.
+    pub hosts: AllowedHosts,
+    /// How often.
+    pub rates: RateConfig,
+}
+
 /// All routes.
-pub fn router(app: App, origins: &AllowedOrigins, hosts: AllowedHosts) -> Router {
+pub fn router(app: App, admission: Admission) -> Router {
+    let Admission { origins, hosts, rates } = admission;
     let metrics = Arc::clone(&app.metrics);
-    let endpoint = Router::new().route("/whep/{session}", post(whep::join).options(whep::describe_endpoint));
-    let resource = Router::new().route(
+    // Inside of CORS, so that a player elsewhere can read why it is refused; the first one that a request meets is the last one here.
+    let limits = Arc::new(Limits::new(&rates, app.access.is_open()));
+    let guarded = |router: Router<App>| {
+        router
+            .layer(middleware::from_fn_with_state(Arc::clone(&app.access), authenticate::authenticate))
+            .layer(middleware::from_fn_with_state(origins.clone(), origin::check_origin))
+            .layer(middleware::from_fn_with_state(Arc::clone(&limits), limits::limit))
+    };
+    let endpoint =
+        guarded(Router::new().route("/whep/{session}", post(whep::join).options(whep::describe_endpoint)));
+    let resource = guarded(Router::new().route(
         "/whep/{session}/{viewer}",
         delete(whep::leave).patch(whep::trickle).options(whep::describe_resource),
-    );
-    let whep = match cors(origins) {
+    ));
+    let whep = match cors(&origins) {
         // The layer answers every OPTIONS itself, so what the handlers would have said is added to its answer.
         Some(cors) => endpoint
             .layer(cors.clone())
@@ -141,12 +170,13 @@ pub fn router(app: App, origins: &AllowedOrigins, hosts: AllowedHosts) -> Router
     };
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
-    let router = Router::new()
+    let routes = Router::new()
         .route("/", get(pages::gallery))
         .route("/view/{scene}", get(pages::view))
         .route("/view/{scene}/{session}", get(pages::view))
         .route("/static/{*path}", get(pages::asset))
-        .merge(api)
+        .merge(api);
+    let router = guarded(routes)
         .merge(whep)
         .fallback(|| async { Problem::new(Code::NotFound, "The gallery is at /, the API below /api/.") })
         .method_not_allowed_fallback(|| async {
@@ -182,6 +212,9 @@ async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
     let response = next.run(request).await;
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     let status = response.status().as_u16();
+    if let Some(code) = response.extensions().get::<Code>() {
+        metrics.refused(*code);
+    }
     tracing::debug!(%method, route, status, "request");
     metrics.http_request(&method, route, status);
     response
@@ -207,7 +240,15 @@ where
     }
 }
 
-/// The session that a path names.
-fn find_session(sessions: &Sessions, id: &str) -> Result<Arc<Session>, Problem> {
-    id.parse().map_err(|_| unknown_session()).and_then(|id| sessions.get(id))
+/// The session that a path names, for somebody who may do that with it. Whoever may not, and need not know that it exists, is answered
+/// as if it did not.
+fn find_session(
+    sessions: &Sessions,
+    principal: &Principal,
+    id: &str,
+    action: fn(SessionId) -> Action,
+) -> Result<Arc<Session>, Problem> {
+    let id: SessionId = id.parse().map_err(|_| unknown_session())?;
+    principal.require(action(id))?;
+    sessions.get(id)
 }

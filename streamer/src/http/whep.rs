@@ -12,6 +12,7 @@ use axum::{
 
 use super::{Names, PendingOffers, body, find_session};
 use crate::{
+    auth::{Action, Principal},
     error::{Code, Problem},
     rtc::{OfferError, RtcServer},
     session::{NewViewer, Sessions, ViewerKey},
@@ -27,21 +28,21 @@ pub(super) async fn join(
     State(rtc): State<Arc<RtcServer>>,
     State(PendingOffers(pending)): State<PendingOffers>,
     Names(id): Names<String>,
+    principal: Principal,
     request: Request,
 ) -> Result<Response, Problem> {
     sessions.check_not_draining()?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     let offer = body::read_text(request, SDP, body::MAX_SDP_BYTES).await?;
-    let session = find_session(&sessions, &id)?;
     session.check_alive()?;
-    // The session itself has the last word; this spares the work of an answer.
-    if session.status().viewers >= sessions.max_viewers() {
-        return Err(Problem::new(Code::TooManyViewers, "A place becomes free when a viewer leaves."));
-    }
+    // It has the last word below; this spares the work of an answer.
+    session.check_room().await?;
     let pending = pending
         .try_acquire_owned()
         .map_err(|_| Problem::new(Code::TooManyPendingOffers, "Try again in a second."))?;
     let (answer, peer, events) = rtc.accept(&offer).await.map_err(offer_problem)?;
-    let key = session.add_viewer(NewViewer { peer, events, pending }).await?;
+    let pass = principal.pass(session.info().id);
+    let key = session.add_viewer(NewViewer { peer, events, pending, pass }).await?;
     let location = format!("/whep/{}/{key}", session.info().id);
     let headers = [
         (header::CONTENT_TYPE, SDP.to_owned()),
@@ -55,10 +56,11 @@ pub(super) async fn join(
 pub(super) async fn trickle(
     State(sessions): State<Arc<Sessions>>,
     Names((id, viewer)): Names<(String, String)>,
+    principal: Principal,
     request: Request,
 ) -> Result<StatusCode, Problem> {
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     let fragment = body::read_text(request, SDP_FRAGMENT, body::MAX_SDP_BYTES).await?;
-    let session = find_session(&sessions, &id)?;
     let peer = session.peer(viewer_key(&viewer)?).await?;
     peer.add_candidates(&fragment).await.map_err(offer_problem)?;
     Ok(StatusCode::NO_CONTENT)
@@ -67,8 +69,9 @@ pub(super) async fn trickle(
 pub(super) async fn leave(
     State(sessions): State<Arc<Sessions>>,
     Names((id, viewer)): Names<(String, String)>,
+    principal: Principal,
 ) -> Result<StatusCode, Problem> {
-    let session = find_session(&sessions, &id)?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     session.remove_viewer(viewer_key(&viewer)?).await?;
     Ok(StatusCode::OK)
 }

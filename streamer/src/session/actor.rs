@@ -23,7 +23,7 @@ use super::{
     status::StatusPublisher,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
-    viewers::{NewViewer, Sent, Viewer, Viewers},
+    viewers::{NewViewer, Sent, Viewer, ViewerEvent, Viewers},
     worker::{Stalled, Worker, WorkerEvent},
 };
 use crate::{
@@ -53,6 +53,8 @@ const MAX_SCENE_LINES_PER_SECOND: u32 = 50;
 pub(super) enum Command {
     /// Take this viewer in. Answers with its name, or `None` when there are too many.
     AddViewer(NewViewer, oneshot::Sender<Option<ViewerKey>>),
+    /// Whether another viewer would be taken in.
+    HasRoom(oneshot::Sender<bool>),
     /// The connection of a viewer.
     Peer(ViewerKey, oneshot::Sender<Option<Arc<Peer>>>),
     /// A viewer leaves. Answers whether there was one of that name.
@@ -178,7 +180,10 @@ impl Actor {
             let deadline = self.next_deadline();
             let step = tokio::select! {
                 event = self.worker.recv() => self.on_worker(event),
-                (viewer, event) = self.viewers.next_event() => self.on_viewer(viewer, event),
+                (viewer, event) = self.viewers.next_event() => match event {
+                    ViewerEvent::Peer(event) => self.on_viewer(viewer, event),
+                    ViewerEvent::Revoked => self.on_revoked(viewer),
+                },
                 command = self.commands.recv() => match command {
                     Some(command) => self.on_command(command),
                     // The registry keeps a sender as long as a session runs.
@@ -340,6 +345,15 @@ impl Actor {
         }
     }
 
+    fn on_revoked(&mut self, id: ViewerId) -> Result<(), SessionEnd> {
+        tracing::info!(viewer = id.0, "viewer's access was withdrawn");
+        if let Some(viewer) = self.viewers.get_mut(id) {
+            let message = "your access to it was withdrawn";
+            viewer.tell(&ServerMessage::Ended { code: "revoked", message });
+        }
+        self.remove_viewer_after(LAST_WORDS, id, Instant::now())
+    }
+
     fn on_text(
         &mut self,
         id: ViewerId,
@@ -368,6 +382,7 @@ impl Actor {
                         viewer: id.0,
                         session: &session,
                         scene: &scene,
+                        control: viewer.pass.may_control,
                     });
                 }
                 Ok(())
@@ -383,11 +398,16 @@ impl Actor {
                 viewer.measures = on;
                 Ok(())
             }
+            ClientMessage::Unknown => Ok(()),
+            // Whoever may only watch cannot be told from one that says nothing: its input has no effect, and is no misbehaviour.
+            _ if !viewer.pass.may_control => {
+                self.metrics.input(Applied::Ignored, 1);
+                Ok(())
+            }
             ClientMessage::Resize { width, height } => match self.resizer.ask(width, height, now) {
                 Some(size) => self.send(ToWorker::Resize(size)),
                 None => Ok(()),
             },
-            ClientMessage::Unknown => Ok(()),
             input => self.on_input(id, input, lane, now),
         }
     }
@@ -452,6 +472,10 @@ impl Actor {
                 }
                 Ok(())
             }
+            Command::HasRoom(reply) => {
+                let _ = reply.send(self.viewers.len() < self.limits.max_viewers);
+                Ok(())
+            }
             Command::Peer(key, reply) => {
                 let _ = reply.send(self.viewers.by_key(key).map(|viewer| Arc::clone(&viewer.peer)));
                 Ok(())
@@ -476,12 +500,22 @@ impl Actor {
     }
 
     fn remove_viewer(&mut self, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
+        self.remove_viewer_after(Duration::ZERO, id, now)
+    }
+
+    /// Takes a viewer out at once, and closes its connection after some time, in which the last message to it arrives.
+    fn remove_viewer_after(&mut self, time: Duration, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
         let Some(mut viewer) = self.viewers.remove(id) else { return Ok(()) };
         self.metrics.network(viewer.take_network_use());
         tracing::info!(viewer = id.0, "viewer left");
         let mut fits = true;
         viewer.input.release_all(&mut |event| fits &= self.queue.push(event));
-        tokio::spawn(close(viewer.peer));
+        tokio::spawn(async move {
+            // As a whole until then: a connection whose events nobody takes any more closes at once.
+            let viewer = viewer;
+            tokio::time::sleep(time).await;
+            close(viewer.peer).await;
+        });
         if self.viewers.len() == 0 {
             self.idle_deadline = Some(now + self.limits.grace);
         }

@@ -59,6 +59,11 @@ random_id! {
     ViewerKey
 }
 
+random_id! {
+    /// Access that was given to a session, by a link; whoever gave it can take it back by this name.
+    GrantId
+}
+
 /// A text that names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of 32 hexadecimal digits")]

@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    auth::Owner,
     error::{Code, Problem},
     library::SceneId,
     rtc::Peer,
@@ -34,7 +35,7 @@ use crate::{
 use actor::Command;
 pub use actor::SessionLimits;
 pub use end::SessionEnd;
-pub use id::{NotAnId, SessionId, ViewerKey};
+pub use id::{GrantId, NotAnId, SessionId, ViewerKey};
 pub use process::{Program, Sandbox};
 pub use registry::{NewSession, Sessions, unknown_session};
 pub use status::{Phase, Status};
@@ -47,6 +48,8 @@ pub use worker::{Ready, StartError};
 pub struct SessionInfo {
     /// Its name.
     pub id: SessionId,
+    /// Who created it.
+    pub owner: Owner,
     /// What it runs.
     pub scene: SceneId,
     /// The size it began with.
@@ -85,10 +88,15 @@ impl Session {
         }
     }
 
+    /// Fails when it has as many viewers as it may, those that are connecting included.
+    pub async fn check_room(&self) -> Result<(), Problem> {
+        if self.ask(Command::HasRoom).await? { Ok(()) } else { Err(too_many_viewers()) }
+    }
+
     /// Takes a viewer in.
     pub async fn add_viewer(&self, viewer: NewViewer) -> Result<ViewerKey, Problem> {
         let key = self.ask(|reply| Command::AddViewer(viewer, reply)).await?;
-        key.ok_or_else(|| Problem::new(Code::TooManyViewers, "A place becomes free when a viewer leaves."))
+        key.ok_or_else(too_many_viewers)
     }
 
     /// The connection of a viewer.
@@ -146,6 +154,10 @@ impl Session {
         self.check_alive()?;
         Err(Problem::new(Code::SessionEnded, "It is ending at this moment."))
     }
+}
+
+fn too_many_viewers() -> Problem {
+    Problem::new(Code::TooManyViewers, "A place becomes free when a viewer leaves.")
 }
 
 fn unknown_viewer() -> Problem {

@@ -22,6 +22,7 @@ use super::{
     worker::{Ready, StartError, Worker},
 };
 use crate::{
+    auth::{Owner, SessionOwners},
     compiler::Compiler,
     error::{Code, Problem},
     library::{Lease, Runnable, SceneId},
@@ -44,6 +45,8 @@ pub(super) type Slot = OwnedSemaphorePermit;
 /// What to run.
 #[derive(Debug)]
 pub struct NewSession {
+    /// Who creates it.
+    pub owner: Owner,
     /// Its scene's name.
     pub scene: SceneId,
     /// The component, which stays as long as the session does.
@@ -137,7 +140,8 @@ impl Sessions {
             is_cpu = adapter.is_cpu,
             "worker is ready"
         );
-        let info = SessionInfo { id, scene: new.scene, size: new.size, frame_rate_hz: new.frame_rate_hz };
+        let (owner, scene) = (new.owner, new.scene);
+        let info = SessionInfo { id, owner, scene, size: new.size, frame_rate_hz: new.frame_rate_hz };
         let start = Start {
             size: new.size,
             frame_rate_hz: new.frame_rate_hz,
@@ -230,11 +234,6 @@ impl Sessions {
         if self.book().draining { Err(draining()) } else { Ok(()) }
     }
 
-    /// How many viewers a session may have.
-    pub fn max_viewers(&self) -> usize {
-        self.limits.max_viewers
-    }
-
     /// Takes no more sessions, ends those that run, and waits until their workers are gone.
     pub async fn drain(&self) {
         let sessions: Vec<_> = {
@@ -255,6 +254,12 @@ impl Sessions {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         lock(&self.book)
+    }
+}
+
+impl SessionOwners for Sessions {
+    fn owner_of(&self, session: SessionId) -> Option<Owner> {
+        self.get(session).ok().map(|session| session.info().owner.clone())
     }
 }
 
@@ -325,6 +330,7 @@ mod tests {
 
     fn new_session() -> NewSession {
         NewSession {
+            owner: Owner::anybody(),
             scene: "orbit".parse().unwrap(),
             runnable: Runnable::from_file("/nowhere/orbit.wasm".into()),
             size: FrameSize::new(640, 352).unwrap(),
@@ -361,6 +367,7 @@ mod tests {
             let id = SessionId::random();
             let info = SessionInfo {
                 id,
+                owner: Owner::anybody(),
                 scene: "orbit".parse().unwrap(),
                 size: FrameSize::new(640, 352).unwrap(),
                 frame_rate_hz: 30,

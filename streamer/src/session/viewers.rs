@@ -3,6 +3,8 @@
 //! Decides nothing: it keeps books and passes messages; [`super::actor`] acts.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -14,16 +16,19 @@ use tokio::{
     time::Instant,
 };
 
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
 use super::id::ViewerKey;
 use crate::{
+    auth::Pass,
     input::{SequenceMap, ViewerInput},
     metrics::{Counted, NetworkUse},
     rtc::{Peer, PeerEvent, PeerStats, SendOutcome, VideoFrame},
     viewer_protocol::{Frame, ServerMessage},
 };
 
-/// ICE and DTLS take a few round trips; who needs longer has no path to us.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// ICE and DTLS take a few round trips; who needs longer has no path to us, and keeps others from connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many messages without sense are no accident.
 pub(super) const MAX_BAD_MESSAGES: u32 = 100;
 
@@ -35,6 +40,16 @@ pub struct NewViewer {
     pub events: mpsc::Receiver<PeerEvent>,
     /// Its place among those that are connecting; given back when it is connected or gone.
     pub pending: OwnedSemaphorePermit,
+    /// By what it came.
+    pub pass: Pass,
+}
+
+/// What happens to a viewer.
+pub(super) enum ViewerEvent {
+    /// Its connection reports something.
+    Peer(PeerEvent),
+    /// That by which it came is no longer valid.
+    Revoked,
 }
 
 /// A viewer of a session.
@@ -47,6 +62,9 @@ pub(super) struct Viewer {
     pub peer: Arc<Peer>,
     events: mpsc::Receiver<PeerEvent>,
     connection: Connection,
+    /// What it may do.
+    pub pass: Pass,
+    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
     /// What it holds down.
     pub input: ViewerInput,
     /// Which of its messages a picture could have seen.
@@ -184,6 +202,8 @@ impl Viewers {
             key,
             peer: Arc::new(new.peer),
             events: new.events,
+            revoked: Box::pin(new.pass.revoked()),
+            pass: new.pass,
             connection: Connection::Pending { deadline: now + CONNECT_TIMEOUT, _permit: new.pending },
             input: ViewerInput::new(id, now.into_std()),
             sequence: SequenceMap::default(),
@@ -249,21 +269,25 @@ impl Viewers {
         deadlines.min_by_key(|(_, deadline)| *deadline)
     }
 
-    /// The next thing that any peer reports; [`PeerEvent::Closed`] also when a peer is gone without a word. Waits for ever when
-    /// there is no viewer. Cancel-safe.
-    pub(super) async fn next_event(&mut self) -> (ViewerId, PeerEvent) {
+    /// The next thing that happens to any viewer; [`PeerEvent::Closed`] also when a peer is gone without a word. Waits for ever
+    /// when there is no viewer. Cancel-safe.
+    pub(super) async fn next_event(&mut self) -> (ViewerId, ViewerEvent) {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<(ViewerId, PeerEvent)> {
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<(ViewerId, ViewerEvent)> {
         let count = self.list.len();
         for step in 0..count {
             let position = (self.first_polled + step) % count;
             let Some(viewer) = self.list.get_mut(position) else { continue };
+            // First, so that a viewer that talks without end cannot outlive its pass.
+            if viewer.revoked.as_mut().poll(context).is_ready() {
+                return Poll::Ready((viewer.id, ViewerEvent::Revoked));
+            }
             if let Poll::Ready(event) = viewer.events.poll_recv(context) {
                 self.first_polled = (position + 1) % count;
                 let event = event.unwrap_or_else(|| PeerEvent::Closed("its connection is gone".to_owned()));
-                return Poll::Ready((viewer.id, event));
+                return Poll::Ready((viewer.id, ViewerEvent::Peer(event)));
             }
         }
         Poll::Pending

@@ -2,8 +2,10 @@
 
 pub mod bombs;
 pub mod compiler;
+mod raw;
 mod server;
 mod worker;
 
+pub use raw::Raw;
 pub use server::{Reply, Server, ServerOptions, scenecast, wait_for, watch};
 pub use worker::{PATIENCE, Worker, assert_over_limit, size};

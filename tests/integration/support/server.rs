@@ -56,6 +56,8 @@ pub struct ServerOptions<'a> {
     pub cache: Option<&'a Path>,
     /// Further flags of `serve`.
     pub flags: &'a [&'a str],
+    /// Further variables of its environment.
+    pub environment: &'a [(&'a str, &'a str)],
 }
 
 /// A running `scenecast serve`. Killed, and its log shown if the test failed, when dropped.
@@ -131,6 +133,7 @@ impl Server {
         ]);
         command.arg("--scenes").arg(&scenes).arg("--cache-dir").arg(cache);
         command.arg("--data").arg(data).args(options.flags);
+        command.envs(options.environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).expect("a log file"));
         let mut child = command.spawn().expect("the server starts");
         let address = first_line(&mut child);
@@ -208,6 +211,19 @@ impl Server {
         let reply = self.get(&format!("/api/sessions/{id}"));
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Memory of the server's process in bytes, and its open descriptors.
+    pub fn resources(&self) -> (u64, usize) {
+        let process =
+            procfs::process::Process::new(self.pid().as_raw_nonzero().get()).expect("the server is there");
+        let memory = process.status().expect("its status").vmrss.expect("it has memory") * 1024;
+        (memory, process.fd_count().expect("its descriptors"))
     }
 
     /// The processes that the server has started and that are there now.

@@ -1,5 +1,6 @@
 //! `/api`: scenes, sessions, and what an operator asks.
 
+mod grants;
 mod openapi;
 mod operation;
 mod problems;
@@ -9,14 +10,14 @@ mod sessions;
 use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, delete, get, post},
 };
 use bytes::Bytes;
 
 use super::App;
 
 /// All routes of the API. Each is in the `OpenAPI` document, and each of the document is here; a test holds that.
-pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 11] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 13] {
     [
         ("/api/scenes", get(scenes::list_scenes).post(scenes::upload_scene)),
         ("/api/scenes/{id}", get(scenes::get_scene).delete(scenes::delete_scene)),
@@ -25,6 +26,8 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<App>); 11] {
         ("/api/sessions/{id}", get(sessions::get_session).delete(sessions::delete_session)),
         ("/api/sessions/{id}/screenshot.png", get(sessions::get_screenshot)),
         ("/api/sessions/{id}/log", get(sessions::get_log)),
+        ("/api/sessions/{id}/grants", post(grants::create_grant)),
+        ("/api/sessions/{id}/grants/{grant}", delete(grants::delete_grant)),
         ("/api/health", get(operation::health)),
         ("/api/metrics", get(operation::metrics)),
         ("/api/openapi.json", get(openapi::document)),

@@ -19,7 +19,7 @@ use utoipa::{
     },
 };
 
-use super::{operation, problems, scenes, sessions};
+use super::{grants, operation, problems, scenes, sessions};
 use crate::{
     error::{Code, Problem},
     http::whep::{SDP, SDP_FRAGMENT},
@@ -49,6 +49,8 @@ const BEARER: &str = "bearer";
         sessions::delete_session,
         sessions::get_screenshot,
         sessions::get_log,
+        grants::create_grant,
+        grants::delete_grant,
         operation::health,
         operation::metrics,
         operation::whoami,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::problems::{PublicProblems, problems};
 use crate::{
-    auth::{Action, Principal, Role},
+    auth::{Access, Action, Principal, Role},
     error::Problem,
     metrics::{CONTENT_TYPE, Metrics},
     session::Sessions,
@@ -44,12 +44,14 @@ enum Status {
 /// Who asks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WhoAmI {
-    /// `open` where nobody needs a token.
+    /// `open` where nobody needs a token, else `token`.
     authentication: &'static str,
     /// What the token allows.
-    role: &'static str,
+    role: Role,
     /// Whose it is.
     name: String,
+    /// The one session that a grant is for; null for a token.
+    session: Option<String>,
 }
 
 problems! {
@@ -97,12 +99,12 @@ pub(super) async fn metrics(
     get, path = "/api/whoami", tag = "operation",
     responses((status = 200, description = "The caller", body = WhoAmI), WhoAmIProblems),
 )]
-pub(super) async fn whoami(principal: Principal) -> Json<WhoAmI> {
-    let role = match principal.role() {
-        Role::Admin => "admin",
-        Role::Author => "author",
-        Role::Controller => "controller",
-        Role::Viewer => "viewer",
+pub(super) async fn whoami(State(access): State<Arc<Access>>, principal: Principal) -> impl IntoResponse {
+    let who = WhoAmI {
+        authentication: if access.is_open() { "open" } else { "token" },
+        role: principal.role(),
+        name: principal.owner().0.clone(),
+        session: principal.only_session().map(|session| session.to_string()),
     };
-    Json(WhoAmI { authentication: "open", role, name: principal.owner().0.clone() })
+    ([(header::CACHE_CONTROL, "no-store")], Json(who))
 }

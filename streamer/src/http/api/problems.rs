@@ -26,13 +26,17 @@ pub(super) struct ProblemSchema {
 }
 
 /// Of every route below `/api` but health and this document.
-pub(super) const COMMON: &[Code] = &[Code::ForeignHost, Code::Unauthorized, Code::Internal];
+pub(super) const COMMON: &[Code] =
+    &[Code::ForeignHost, Code::Unauthorized, Code::TooManyRequests, Code::Internal];
 
 /// One response for each status among these codes.
 pub(super) fn responses_of(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
-        by_status.entry(code.status().as_u16()).or_default().push(*code);
+        let listed = by_status.entry(code.status().as_u16()).or_default();
+        if !listed.contains(code) {
+            listed.push(*code);
+        }
     }
     by_status
         .into_iter()

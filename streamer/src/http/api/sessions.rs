@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use renderer_protocol::{FrameSize, to_worker::FRAME_RATE_RANGE_HZ};
@@ -19,7 +19,7 @@ use super::{
     with_location,
 };
 use crate::{
-    auth::{Action, Principal},
+    auth::{Access, Action, Principal},
     error::{Code, Problem},
     library::{Library, SceneId, unknown_scene},
     session::{NewSession, Phase, SIZE_SNAP_PX, Session, SessionEnd, Sessions, log},
@@ -73,6 +73,9 @@ pub(super) struct SessionView {
     whep: String,
     /// The page that shows it.
     view: String,
+    /// Lets whoever created it control it; where nobody needs a token, there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
 }
 
 /// How far a session is.
@@ -117,6 +120,7 @@ impl SessionView {
             whep: format!("/whep/{id}"),
             view: format!("/view/{scene}/{id}"),
             scene,
+            grant: None,
         }
     }
 }
@@ -141,7 +145,9 @@ pub(super) async fn list_sessions(
     State(sessions): State<Arc<Sessions>>,
 ) -> Result<Json<Vec<SessionView>>, Problem> {
     principal.require(Action::Browse)?;
-    let mut views: Vec<_> = sessions.list().iter().map(|session| SessionView::of(session)).collect();
+    let sessions = sessions.list();
+    let seen = sessions.iter().filter(|session| principal.sees(&session.info().owner));
+    let mut views: Vec<_> = seen.map(|session| SessionView::of(session)).collect();
     views.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(Json(views))
 }
@@ -165,6 +171,7 @@ pub(super) async fn create_session(
     State(sessions): State<Arc<Sessions>>,
     State(library): State<Arc<Library>>,
     State(offer): State<Offer>,
+    State(access): State<Arc<Access>>,
     request: Request,
 ) -> Result<Response, Problem> {
     principal.require(Action::CreateSession)?;
@@ -173,8 +180,12 @@ pub(super) async fn create_session(
     let size = first_size(&create, offer.max_size)?;
     let frame_rate_hz = frame_rate(&create, offer.frame_rate_hz)?;
     let runnable = library.runnable(&scene).await?;
-    let session = sessions.create(NewSession { scene, runnable, size, frame_rate_hz }).await?;
-    let response = (StatusCode::CREATED, Json(SessionView::of(&session))).into_response();
+    let owner = principal.owner().clone();
+    let session = sessions.create(NewSession { owner, scene, runnable, size, frame_rate_hz }).await?;
+    let grant = access.grant_for_creator(&principal, session.info().id).map(|issued| issued.text);
+    let view = SessionView { grant, ..SessionView::of(&session) };
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    let response = (StatusCode::CREATED, no_store, Json(view)).into_response();
     Ok(with_location(response, &format!("/api/sessions/{}", session.info().id)))
 }
 
@@ -219,8 +230,7 @@ pub(super) async fn get_session(
     State(sessions): State<Arc<Sessions>>,
     Names(id): Names<String>,
 ) -> Result<Json<SessionView>, Problem> {
-    let session = find_session(&sessions, &id)?;
-    principal.require(Action::Watch(session.info().id))?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     Ok(Json(SessionView::of(&session)))
 }
 
@@ -237,8 +247,7 @@ pub(super) async fn delete_session(
     State(sessions): State<Arc<Sessions>>,
     Names(id): Names<String>,
 ) -> Result<StatusCode, Problem> {
-    let session = find_session(&sessions, &id)?;
-    principal.require(Action::ManageSession(session.info().id))?;
+    let session = find_session(&sessions, &principal, &id, Action::ManageSession)?;
     session.end(SessionEnd::Deleted).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -256,8 +265,7 @@ pub(super) async fn get_screenshot(
     State(sessions): State<Arc<Sessions>>,
     Names(id): Names<String>,
 ) -> Result<Response, Problem> {
-    let session = find_session(&sessions, &id)?;
-    principal.require(Action::Watch(session.info().id))?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     session.check_alive()?;
     Ok(png(session.screenshot().await?, "no-store"))
 }
@@ -275,8 +283,7 @@ pub(super) async fn get_log(
     State(sessions): State<Arc<Sessions>>,
     Names(id): Names<String>,
 ) -> Result<Json<log::Excerpt>, Problem> {
-    let session = find_session(&sessions, &id)?;
-    principal.require(Action::ReadLog(session.info().id))?;
+    let session = find_session(&sessions, &principal, &id, Action::ReadLog)?;
     Ok(Json(session.log()))
 }
 
