@@ -32,8 +32,8 @@ pub(super) async fn join(
     request: Request,
 ) -> Result<Response, Problem> {
     sessions.check_not_draining()?;
-    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     let offer = body::read_text(request, SDP, body::MAX_SDP_BYTES).await?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     session.check_alive()?;
     // It has the last word below; this spares the work of an answer.
     session.check_room().await?;
@@ -59,8 +59,8 @@ pub(super) async fn trickle(
     principal: Principal,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     let fragment = body::read_text(request, SDP_FRAGMENT, body::MAX_SDP_BYTES).await?;
+    let session = find_session(&sessions, &principal, &id, Action::Watch)?;
     let peer = session.peer(viewer_key(&viewer)?).await?;
     peer.add_candidates(&fragment).await.map_err(offer_problem)?;
     Ok(StatusCode::NO_CONTENT)
