@@ -3,11 +3,14 @@
 //! `attempts` enters the cell of a worker and then tries what a worker must not be able to do. `worker` speaks to a broker that started it in
 //! the place of the real one, and misbehaves. `without` starts a program from which the kernel withholds something.
 #![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "this program is a test's, and fails by panicking"
+    reason = "this program is a test's: it fails by panicking, and gives the kernel numbers as they are"
 )]
 
 mod attempts;

@@ -113,31 +113,30 @@ fn value<'a>(text: &'a str, name: &str) -> &'a str {
 fn row_33_a_worker_with_a_scene_runs_in_this_cell_with_all_its_threads() {
     let server = orbit(&["--require-sandbox"]);
     server.running_session("orbit");
-    for pid in server.children() {
-        let threads: Vec<_> = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().collect();
-        assert!(threads.len() > 1, "a worker has threads");
-        for thread in threads {
-            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-            assert_eq!(value(&status, "NoNewPrivs"), "1");
-            // 2 is a filter.
-            assert_eq!(value(&status, "Seccomp"), "2");
-            // Only root can give the last one up, and others have nothing from it.
-            let bounding = rustix::process::geteuid().is_root().then_some("CapBnd");
-            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"].into_iter().chain(bounding) {
-                assert_eq!(value(&status, set), "0000000000000000", "{set}");
-            }
+    let pid = only_worker(&server);
+    let threads: Vec<_> = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().collect();
+    assert!(threads.len() > 1, "a worker has threads");
+    for thread in threads {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        assert_eq!(value(&status, "NoNewPrivs"), "1");
+        // 2 is a filter.
+        assert_eq!(value(&status, "Seccomp"), "2");
+        // Only root can give the last one up, and others have nothing from it.
+        let bounding = rustix::process::geteuid().is_root().then_some("CapBnd");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"].into_iter().chain(bounding) {
+            assert_eq!(value(&status, set), "0000000000000000", "{set}");
         }
-        let limits = proc(pid, "limits");
-        let limit = |name: &str| {
-            let line =
-                limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{limits}"));
-            line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(limit("Max core file size"), ["0", "0"]);
-        assert_eq!(limit("Max open files"), ["1024", "1024"]);
-        for name in ["Max data size", "Max address space", "Max file size"] {
-            assert_ne!(limit(name), ["unlimited", "unlimited"], "{name}");
-        }
+    }
+    let limits = proc(pid, "limits");
+    let limit = |name: &str| {
+        let line =
+            limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{limits}"));
+        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(limit("Max core file size"), ["0", "0"]);
+    assert_eq!(limit("Max open files"), ["1024", "1024"]);
+    for name in ["Max data size", "Max address space", "Max file size"] {
+        assert_ne!(limit(name), ["unlimited", "unlimited"], "{name}");
     }
 }
 
@@ -167,20 +166,19 @@ fn row_33_a_worker_has_an_environment_and_files_of_its_own_alone() {
         "XDG_RUNTIME_DIR",
         "__GL_SHADER_DISK_CACHE",
     ];
-    for pid in server.children() {
-        for variable in proc(pid, "environ").split_terminator('\0') {
-            let name = variable.split('=').next().unwrap();
-            assert!(allowed.contains(&name), "{variable}");
-        }
-        for entry in fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap() {
-            let Ok(file) = fs::read_link(entry.unwrap().path()) else { continue };
-            let file = file.to_str().unwrap();
-            let is_own = ["socket:", "pipe:", "anon_inode:", "/memfd:", "/dev/dri/", "/dev/nvidia"]
-                .iter()
-                .any(|start| file.starts_with(start));
-            // The scene, which it was given, may still be open.
-            assert!(is_own || file.ends_with(".cwasm"), "{file}");
-        }
+    let pid = only_worker(&server);
+    for variable in proc(pid, "environ").split_terminator('\0') {
+        let name = variable.split('=').next().unwrap();
+        assert!(allowed.contains(&name), "{variable}");
+    }
+    for entry in fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap() {
+        let Ok(file) = fs::read_link(entry.unwrap().path()) else { continue };
+        let file = file.to_str().unwrap();
+        let is_own = ["socket:", "pipe:", "anon_inode:", "/memfd:", "/dev/dri/", "/dev/nvidia"]
+            .iter()
+            .any(|start| file.starts_with(start));
+        // The scene, which it was given, may still be open.
+        assert!(is_own || file.ends_with(".cwasm"), "{file}");
     }
 }
 
