@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use renderer_protocol::{FromWorker, ToWorker, ViewerId, codec, to_worker::MAX_INPUT_BATCH};
 
 use crate::{
+    http,
     input::{InputQueue, Lane, ViewerInput},
     rtc,
     session::worker::MessageOrder,
@@ -87,6 +88,20 @@ pub fn offer(bytes: &[u8]) {
 pub fn trickle_fragment(bytes: &[u8]) {
     if let Ok(fragment) = std::str::from_utf8(bytes) {
         rtc::fuzz_fragment(fragment);
+    }
+}
+
+/// The head of an upload: on the first line what is asked for, then a header on each.
+pub fn upload_head(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let mut request = axum::http::Request::post(lines.next().unwrap_or_default());
+    for line in lines {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        request = request.header(parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    }
+    // What is no request at all is the HTTP library's to refuse.
+    if let Ok(request) = request.body(axum::body::Body::empty()) {
+        http::fuzz_upload_head(&request);
     }
 }
 
@@ -195,6 +210,11 @@ mod tests {
         let adapter = AdapterInfo { name: "\u{1b}[2J".repeat(2_000), driver: String::new(), is_cpu: true };
         inputs.push(codec::encode(&adapter).unwrap());
         replay(&inputs, worker_frames);
+    }
+
+    #[test]
+    fn row_15_whatever_head_an_upload_has_its_name_can_be_shown_or_it_is_refused() {
+        replay(&corpus("upload_head"), upload_head);
     }
 
     #[test]

@@ -30,9 +30,10 @@ pub(crate) fn compile(cache: &Path) -> anyhow::Result<CompileReport> {
         Ok(cache) => cache,
         Err(error) => return Ok(unwritable(&error)),
     };
-    // One that cannot be believed is gone now, and whoever looks next says so.
-    if let Ok(Some(_)) = cache.find(&name, &key) {
-        return Ok(CompileReport::Ok { entry: name.to_string() });
+    match cache.find(&name, &key) {
+        Ok(Some(_)) => return Ok(CompileReport::Ok { entry: name.to_string() }),
+        Ok(None) => {}
+        Err(flaw) => tracing::warn!(flaw = flaw.name(), "a compiled scene was not what it should be"),
     }
     let mut seen = Inspection::default();
     let compiled = renderer::scene::compile(&component, &mut seen);

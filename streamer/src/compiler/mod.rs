@@ -86,6 +86,14 @@ impl std::fmt::Display for CompileError {
 }
 
 impl CompileError {
+    /// Whether it is the scene's fault, and would be at any other time too.
+    pub const fn is_the_scenes(&self) -> bool {
+        match self {
+            Self::Refused { problem, .. } => !matches!(problem.code, Code::DiskFull | Code::TooManyRequests),
+            Self::Internal(_) => false,
+        }
+    }
+
     fn refused(code: Code, detail: impl Into<String>) -> Self {
         Self::Refused { problem: Problem::new(code, detail), report: Box::default() }
     }
@@ -226,7 +234,8 @@ impl Parts {
                 ("refused", Err(CompileError::Refused { problem, report: Box::new(scene.bounded()) }))
             }
             Ending::Report(CompileReport::Unwritable { disk_full: true, .. }) => {
-                let detail = "The server's disk has no room for the compiled scene.";
+                let detail =
+                    "The disk has no room for the compiled scene, in the folder that --cache-dir names.";
                 ("disk_full", Err(CompileError::refused(Code::DiskFull, detail)))
             }
             Ending::Report(CompileReport::Unwritable { disk_full: false, message }) => {

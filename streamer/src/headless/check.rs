@@ -19,11 +19,15 @@ pub(super) fn run(scene: &Path, as_json: bool) -> u8 {
     };
     let (report, refusal) = match compiled {
         Ok(artifact) => (artifact.report, None),
-        Err(CompileError::Refused { problem, report }) => (*report, Some(problem)),
-        Err(CompileError::Internal(cause)) => {
-            say(&format!("{} cannot be checked: {cause}", scene.display()));
-            return ENVIRONMENT;
-        }
+        Err(error) => match error {
+            CompileError::Refused { ref problem, ref report } if error.is_the_scenes() => {
+                ((**report).clone(), Some(problem.clone()))
+            }
+            error => {
+                say(&format!("{} cannot be checked: {error}", scene.display()));
+                return ENVIRONMENT;
+            }
+        },
     };
     print(&if as_json {
         to_json(&report, refusal.as_ref())

@@ -14,7 +14,6 @@ use renderer::{
     headless::{Failure, FinishedFrame, Goldens, Job, Outcome, Report, ReportHead, Still, adapter_text},
     scene::Scene,
 };
-use streamer::compiler::CompileError;
 
 use crate::compile::compile;
 pub(crate) use args::RenderArgs;
@@ -137,12 +136,12 @@ fn load(args: &RenderArgs) -> Result<Scene, Stop> {
         None => streamer::config::default_cache_dir().map_err(Stop::environment)?,
     };
     let scene = args.scene.display();
-    let artifact = compile(&args.scene, &cache).map_err(|error| match error {
-        CompileError::Refused { problem, .. } => Stop {
-            status: SCENE_FAILED,
-            message: format!("{scene} is no scene that can be run here: {}", problem.detail),
-        },
-        CompileError::Internal(cause) => Stop::environment(format!("{scene} cannot be compiled: {cause}")),
+    let artifact = compile(&args.scene, &cache).map_err(|error| {
+        if error.is_the_scenes() {
+            let message = format!("{scene} is no scene that can be run here: {error}");
+            return Stop { status: SCENE_FAILED, message };
+        }
+        Stop::environment(format!("{scene} cannot be compiled: {error}"))
     })?;
     Scene::load(artifact.file).map_err(|error| Stop::environment(format!("{error:#}")))
 }

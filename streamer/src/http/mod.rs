@@ -12,6 +12,8 @@ mod pages;
 pub mod serve;
 mod whep;
 
+pub(crate) use api::fuzz_head as fuzz_upload_head;
+
 use std::sync::Arc;
 
 use axum::{

@@ -7,6 +7,8 @@ mod problems;
 mod scenes;
 mod sessions;
 
+pub(crate) use scenes::fuzz_head;
+
 use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},

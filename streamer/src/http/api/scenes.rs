@@ -180,6 +180,14 @@ fn read_head(request: &Request) -> Result<(DisplayName, Option<u64>), Problem> {
     Ok((name_of(request.uri(), headers)?, length))
 }
 
+/// Reads the head of an upload as [`upload_scene`] does first; see `fuzzing`.
+pub(crate) fn fuzz_head(request: &Request) {
+    if let Ok((name, _)) = read_head(request) {
+        let name = name.as_str();
+        assert!(!name.is_empty() && name.len() <= 1_024 && !name.contains(char::is_control), "{name:?}");
+    }
+}
+
 fn name_of(uri: &Uri, headers: &HeaderMap) -> Result<DisplayName, Problem> {
     // The query of an address; the address itself is none of ours.
     let mut url = reqwest::Url::parse("http://scenes/")
