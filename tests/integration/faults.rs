@@ -48,7 +48,10 @@ async fn fault(name: &str, count: u64, code: &str, signal: Signal, settle_ms: u6
     let neighbour = create(&server);
     let mut other = watch(&server, &neighbour).await;
     other.see_pictures(5).await;
-    let [neighbours] = server.children()[..] else { panic!("one session has one process") };
+    let neighbours = wait_for("the session to have the only process", || match server.children()[..] {
+        [only] => Some(only),
+        _ => None,
+    });
     let (descriptors, since) = (server.descriptors(), Instant::now());
     let mut random = StdRng::seed_from_u64(35);
     let (mut told, mut freed) = (Vec::new(), Vec::new());

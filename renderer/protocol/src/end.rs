@@ -31,8 +31,8 @@ pub enum SceneFault {
     ReturnedError,
     /// It ran for too long without yielding.
     #[error(
-        "the scene computed for {ran_ms} ms of processor time without waiting for anything; wait for the next tick at least once a second, \
-         and spread long work over several ticks"
+        "the scene computed for {ran_ms} ms without yielding; wait for the next tick at least once in a second of processor time, and \
+         spread long work over several ticks"
     )]
     Unresponsive {
         /// How long.
