@@ -17,8 +17,8 @@ use std::{
 };
 
 use renderer_protocol::{
-    Cell, CodecError, EndReason, FromWorker, LogLevel, LogLine, LogSource, OutOfRange, Start, ToWorker, codec,
-    handover::FileTaker,
+    Cell, CodecError, EndReason, FromWorker, LogLevel, LogLine, LogSource, OutOfRange, Start, ToWorker,
+    codec, handover::FileTaker,
 };
 use tokio::{
     net::{UnixStream, unix},

@@ -16,7 +16,7 @@ pub(crate) fn compile(scene: &Path, cache: &Path) -> Result<Artifact, CompileErr
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
     let compiler = Program::this_binary(cache)
-        .and_then(|program| Compiler::open(program, CompileConfig::default(), Arc::new(Metrics::new())))
+        .and_then(|program| Compiler::open(&program, CompileConfig::default(), Arc::new(Metrics::new())))
         .map_err(internal)?;
     runtime.block_on(compiler.compile(&Component::from(scene)))
 }

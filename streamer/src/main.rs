@@ -28,7 +28,7 @@ use renderer_protocol::handover::FileTaker;
 use streamer::{
     compiler::Cache,
     config::Settings,
-    server::{self, ServeError},
+    server::{self, ServeError, Stop},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -87,20 +87,22 @@ async fn serve(config: streamer::config::Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Completes at the first SIGINT or SIGTERM; the second one ends the process at once.
-async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) {
+/// Completes at the first SIGTERM, which lets sessions go on for a while, or SIGINT, which does not; the second one of either ends
+/// the process at once.
+async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) -> Stop {
     let next = async |interrupt: &mut Signal, terminate: &mut Signal| {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => Stop::Now,
+            _ = terminate.recv() => Stop::Drain,
         }
     };
-    next(&mut interrupt, &mut terminate).await;
+    let stop = next(&mut interrupt, &mut terminate).await;
     tokio::spawn(async move {
         next(&mut interrupt, &mut terminate).await;
         tracing::warn!("second signal: sessions are not waited for");
         std::process::exit(130);
     });
+    stop
 }
 
 fn run_worker(memory_bytes: u64) -> ExitCode {

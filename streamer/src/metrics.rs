@@ -1,12 +1,12 @@
 //! What an operator can graph, in the `OpenMetrics` text form that Prometheus reads.
 //!
-//! Labels come from fixed lists only: nothing that a scene, a viewer or the network chooses becomes one.
+//! docs/operations.md lists them for people. Labels come from fixed lists only: nothing that a scene, a viewer or the network chooses becomes one.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 use renderer_protocol::StageTimes;
@@ -22,6 +22,9 @@ const STAGE_BUCKETS_SECONDS: [f64; 14] =
 
 /// Upper bounds in seconds: the same room, the same continent, and paths on which nobody likes to play.
 const ROUND_TRIP_BUCKETS_SECONDS: [f64; 9] = [0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
+
+/// Upper bounds in seconds: a look into the cache, a small scene, an interpreter of 20 MB.
+const COMPILE_BUCKETS_SECONDS: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
 /// What became of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,21 @@ struct Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    from: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProcessLabel {
+    process: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,6 +123,64 @@ impl Drop for Counted {
     }
 }
 
+/// How full one queue is, as a part of the gauge that adds up all queues of its kind; nothing any more when it is gone.
+#[derive(Debug)]
+pub struct Depth {
+    all: Gauge,
+    own: i64,
+}
+
+impl Depth {
+    /// The queue holds so many now.
+    pub fn set(&mut self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.all.inc_by(count - self.own);
+        self.own = count;
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        self.all.dec_by(self.own);
+    }
+}
+
+/// A queue of which there is one for each session or viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Messages of workers that wait for their session.
+    FromWorker,
+    /// Messages that wait for a worker's socket.
+    ToWorker,
+    /// Input that waits for the next batch.
+    Input,
+    /// Pictures that wait for a viewer's connection.
+    ViewerFrames,
+    /// Sessions that are being created and wait for their scene's native code.
+    Compile,
+}
+
+/// What the server's processes use, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessUse {
+    /// Resident memory of the broker.
+    pub broker_resident_bytes: u64,
+    /// Processor time of the broker since it began.
+    pub broker_cpu_seconds: f64,
+    /// Descriptors of the broker.
+    pub broker_open_files: usize,
+    /// Resident memory of all sessions' workers.
+    pub workers_resident_bytes: u64,
+    /// Resident memory of the largest one.
+    pub largest_worker_resident_bytes: u64,
+    /// Processor time of all child processes since the broker began, of those that have ended, too.
+    pub children_cpu_seconds: f64,
+    /// The most processor time that one session's worker has used.
+    pub busiest_worker_cpu_seconds: f64,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
 /// All of them.
 pub struct Metrics {
     registry: Registry,
@@ -128,8 +204,17 @@ pub struct Metrics {
     worker_exits: Family<Reason, Counter>,
     compilations: Family<Outcome, Counter>,
     bad_artifacts: Family<Reason, Counter>,
-    http_requests: Family<Route, Counter>,
     refused_requests: Family<Reason, Counter>,
+    /// Workers that wait for a scene.
+    pub warm_workers: Gauge,
+    workers_taken: Family<Source, Counter>,
+    /// Time from asking for a scene's native code until it is there, from the cache or compiled.
+    pub compile_seconds: Histogram,
+    http_requests: Family<Route, Counter>,
+    queued: Family<QueueLabel, Gauge>,
+    resident_bytes: Family<ProcessLabel, Gauge>,
+    cpu_seconds: Family<ProcessLabel, Seconds>,
+    broker_open_files: Gauge,
 }
 
 impl Default for Metrics {
@@ -159,8 +244,15 @@ impl Metrics {
             worker_exits: Family::default(),
             compilations: Family::default(),
             bad_artifacts: Family::default(),
-            http_requests: Family::default(),
             refused_requests: Family::default(),
+            warm_workers: Gauge::default(),
+            workers_taken: Family::default(),
+            compile_seconds: Histogram::new(COMPILE_BUCKETS_SECONDS),
+            http_requests: Family::default(),
+            queued: Family::default(),
+            resident_bytes: Family::default(),
+            cpu_seconds: Family::default(),
+            broker_open_files: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("sessions", "Sessions that run", metrics.sessions.clone());
@@ -208,6 +300,17 @@ impl Metrics {
             "Sessions' workers that ended, by reason",
             metrics.worker_exits.clone(),
         );
+        registry.register("warm_workers", "Workers that wait for a scene", metrics.warm_workers.clone());
+        registry.register(
+            "workers_taken",
+            "Workers that sessions got, by whether they were started in advance",
+            metrics.workers_taken.clone(),
+        );
+        registry.register(
+            "compile_seconds",
+            "Time until a scene's native code was there, from the cache or compiled",
+            metrics.compile_seconds.clone(),
+        );
         registry.register(
             "compilations",
             "Scenes that were to be compiled, by what came of it",
@@ -228,7 +331,32 @@ impl Metrics {
             "HTTP requests that were answered with a problem, by its code",
             metrics.refused_requests.clone(),
         );
+        metrics.register_processes();
         metrics
+    }
+
+    fn register_processes(&mut self) {
+        self.registry.register("queued", "What waits in queues, once a second", self.queued.clone());
+        self.registry.register(
+            "resident_bytes",
+            "Resident memory of the broker, of all sessions' workers, and of the largest of these",
+            self.resident_bytes.clone(),
+        );
+        self.registry.register(
+            "cpu_seconds",
+            "Processor time of the broker, of all child processes with those that ended, and of the busiest session's worker",
+            self.cpu_seconds.clone(),
+        );
+        self.registry.register(
+            "broker_open_files",
+            "Descriptors that the broker has open",
+            self.broker_open_files.clone(),
+        );
+        self.registry.register(
+            "build",
+            "The version of this server",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
     }
 
     /// Pictures passed a stage.
@@ -302,6 +430,44 @@ impl Metrics {
         self.bad_artifacts.get_or_create(&Reason { reason }).inc();
     }
 
+    /// A session got its worker.
+    pub fn worker_taken(&self, was_warm: bool) {
+        let from = if was_warm { "pool" } else { "start" };
+        self.workers_taken.get_or_create(&Source { from }).inc();
+    }
+
+    /// A queue of this kind, empty.
+    pub fn depth(&self, queue: Queue) -> Depth {
+        let queue = match queue {
+            Queue::FromWorker => "from_worker",
+            Queue::ToWorker => "to_worker",
+            Queue::Input => "input",
+            Queue::ViewerFrames => "viewer_frames",
+            Queue::Compile => "compile",
+        };
+        Depth { all: self.queued.get_or_create(&QueueLabel { queue }).clone(), own: 0 }
+    }
+
+    /// What the server's processes use now.
+    pub fn processes(&self, used: &ProcessUse) {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for (process, resident_bytes) in [
+            ("broker", used.broker_resident_bytes),
+            ("workers", used.workers_resident_bytes),
+            ("largest_worker", used.largest_worker_resident_bytes),
+        ] {
+            self.resident_bytes.get_or_create(&ProcessLabel { process }).set(bytes(resident_bytes));
+        }
+        for (process, cpu_seconds) in [
+            ("broker", used.broker_cpu_seconds),
+            ("children", used.children_cpu_seconds),
+            ("busiest_worker", used.busiest_worker_cpu_seconds),
+        ] {
+            self.cpu_seconds.get_or_create(&ProcessLabel { process }).set(cpu_seconds);
+        }
+        self.broker_open_files.set(i64::try_from(used.broker_open_files).unwrap_or(i64::MAX));
+    }
+
     /// A request was answered. `route` is the router's pattern, never the path that was asked for.
     pub fn http_request(&self, method: &axum::http::Method, route: &str, status: u16) {
         const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -337,6 +503,10 @@ mod tests {
         metrics.network(NetworkUse { packets: 9, nacks: 2, keyframe_requests: 1, round_trip });
         metrics.http_request(&axum::http::Method::GET, "/api/sessions/{id}", 404);
         metrics.refused(Code::UnknownSession);
+        metrics.worker_taken(true);
+        let used =
+            ProcessUse { workers_resident_bytes: 7, children_cpu_seconds: 1.5, ..ProcessUse::default() };
+        metrics.processes(&used);
         let text = metrics.encode().unwrap();
         for line in [
             "scenecast_sessions 1",
@@ -351,6 +521,11 @@ mod tests {
             "scenecast_rtp_nacks_total 2",
             "scenecast_keyframe_requests_total 1",
             "scenecast_round_trip_seconds_bucket{le=\"0.04\"} 1",
+            "scenecast_resident_bytes{process=\"workers\"} 7",
+            "scenecast_cpu_seconds{process=\"children\"} 1.5",
+            "scenecast_workers_taken_total{from=\"pool\"} 1",
+            "scenecast_warm_workers 0",
+            concat!("scenecast_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
@@ -368,6 +543,18 @@ mod tests {
         });
         assert!(task.join().is_err());
         assert_eq!(metrics.viewers.get(), 0);
+    }
+
+    #[test]
+    fn queues_of_one_kind_add_up_and_one_that_is_gone_holds_nothing() {
+        let metrics = Metrics::new();
+        let (mut one, mut other) = (metrics.depth(Queue::Input), metrics.depth(Queue::Input));
+        one.set(3);
+        other.set(5);
+        one.set(1);
+        assert!(metrics.encode().unwrap().contains("scenecast_queued{queue=\"input\"} 6\n"));
+        drop(other);
+        assert!(metrics.encode().unwrap().contains("scenecast_queued{queue=\"input\"} 1\n"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -21,7 +22,9 @@ use crate::{
     library::{self, Library},
     metrics::Metrics,
     rtc::{RtcConfig, RtcServer},
-    session::{Program, Sandbox, SessionLimits, Sessions, StartError, portrait::Painter},
+    session::{
+        Probed, Program, Sandbox, SessionLimits, Sessions, StartError, cgroup::Cgroups, portrait::Painter,
+    },
     text::escape_untrusted,
 };
 
@@ -44,6 +47,14 @@ pub enum ServeError {
     Sandbox {
         /// What is missing.
         cause: StartError,
+    },
+    /// The same, of control groups.
+    #[error(
+        "--require-sandbox is set, and workers cannot be put into control groups: {missing}; docs/operations.md says how"
+    )]
+    Cgroups {
+        /// What, and why.
+        missing: String,
     },
     /// Nobody, or everybody, could do everything.
     #[error(transparent)]
@@ -71,6 +82,15 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
+/// How a server is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Sessions may go on as long as the settings say.
+    Drain,
+    /// They end at once.
+    Now,
+}
+
 /// Said where there are no tokens.
 const OPEN_NOTE: &str = "There are no tokens: every user and program of this machine may do everything here. Set --auth-token to change that.";
 
@@ -86,7 +106,7 @@ pub struct Ready {
 pub async fn run(
     config: Config,
     ready: impl FnOnce(&Ready),
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Stop>,
 ) -> Result<(), ServeError> {
     let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
     let metrics = Arc::new(Metrics::new());
@@ -94,11 +114,14 @@ pub async fn run(
         scene_bytes: config.scene_limits.total_memory_bytes(),
         is_required: config.require_sandbox,
     };
-    let program = Program::this_binary(&config.cache_dir).map_err(cache_error)?.with_sandbox(sandbox);
-    let compiler =
-        Compiler::open(program.clone(), config.compile, Arc::clone(&metrics)).map_err(cache_error)?;
+    let cgroups = open_cgroups(&config)?;
+    let program = Program::this_binary(&config.cache_dir)
+        .map_err(cache_error)?
+        .with_sandbox(sandbox)
+        .with_cgroups(cgroups);
+    let compiler = Compiler::open(&program, config.compile, Arc::clone(&metrics)).map_err(cache_error)?;
     let compiler = Arc::new(compiler);
-    let painter = Painter::new(program.clone(), Arc::clone(&compiler), config.scene_limits);
+    let painter = Painter::new(&program, Arc::clone(&compiler), config.scene_limits);
     let library = Library::open(
         config.scenes.clone(),
         &config.cache_dir,
@@ -123,9 +146,9 @@ pub async fn run(
         grace: config.session_grace,
         scene: config.scene_limits,
     };
-    let sessions =
-        Arc::new(Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics)));
-    look_at_workers(&sessions, config.require_sandbox).await?;
+    let sessions = Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics));
+    let first = look_at_workers(&sessions, config.require_sandbox).await?;
+    let sessions = Arc::new(sessions.with_warm_workers(config.warm_workers, first));
     let owners: Arc<dyn SessionOwners> = sessions.clone();
     let access = Arc::new(Access::new(&config.auth, listen, owners)?);
     read_tokens_again(&access);
@@ -153,11 +176,13 @@ pub async fn run(
         tracing::info!("{OPEN_NOTE}");
     }
     ready(&Ready { address: page_address(listen), note: access.is_open().then_some(OPEN_NOTE) });
-    shutdown.await;
-
-    tracing::info!("shutting down");
+    let limit = match shutdown.await {
+        Stop::Drain => config.drain,
+        Stop::Now => Duration::ZERO,
+    };
+    tracing::info!(at_most_seconds = limit.as_secs(), "shutting down: no new sessions or viewers");
     // HTTP goes on answering meanwhile, with `draining`.
-    sessions.drain().await;
+    sessions.drain(limit).await;
     stop_http.cancel();
     if let Err(error) = http.await {
         tracing::error!(%error, "the HTTP server failed");
@@ -167,11 +192,33 @@ pub async fn run(
     Ok(())
 }
 
+/// Control groups for the processes that handle scenes, as far as they can be had.
+fn open_cgroups(config: &Config) -> Result<Cgroups, ServeError> {
+    let (cgroups, availability) = Cgroups::open(&config.scene_limits, config.compile.memory_bytes);
+    if availability.is_complete() {
+        tracing::info!(
+            "each process that handles a scene is bound in memory, threads and processor share by a control group"
+        );
+    } else if config.require_sandbox {
+        return Err(ServeError::Cgroups { missing: availability.describe_missing() });
+    } else {
+        let missing = availability.describe_missing();
+        tracing::warn!(
+            missing,
+            "control groups of workers lack something; docs/operations.md says what holds without"
+        );
+    }
+    Ok(cgroups)
+}
+
 /// Learns from a first worker what scenes are confined by, and says what of that this system lacks.
-async fn look_at_workers(sessions: &Sessions, is_sandbox_required: bool) -> Result<(), ServeError> {
+async fn look_at_workers(
+    sessions: &Sessions,
+    is_sandbox_required: bool,
+) -> Result<Option<Probed>, ServeError> {
     match sessions.probe().await {
-        Ok(ready) => {
-            for lacking in &ready.cell.lacking {
+        Ok(first) => {
+            for lacking in &first.ready.cell.lacking {
                 let (part, reason) = (lacking.part, escape_untrusted(&lacking.reason));
                 if part.is_required() {
                     tracing::warn!(
@@ -183,13 +230,11 @@ async fn look_at_workers(sessions: &Sessions, is_sandbox_required: bool) -> Resu
                     );
                 }
             }
-            Ok(())
+            Ok(Some(first))
         }
         Err(cause) if is_sandbox_required => Err(ServeError::Sandbox { cause }),
-        Err(error) => {
-            tracing::warn!(%error, "no worker could be started; until this is mended, no session can be created");
-            Ok(())
-        }
+        // The log has said it.
+        Err(_) => Ok(None),
     }
 }
 

@@ -183,6 +183,11 @@ pub enum ServerMessage<'a> {
         /// Pictures of this viewer's stream that were not sent to it, since it joined.
         dropped: u64,
     },
+    /// The server is shutting down: the session goes on for at most so long.
+    Draining {
+        /// At most.
+        seconds: u64,
+    },
     /// The session is over.
     Ended {
         /// A stable name.

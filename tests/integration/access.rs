@@ -250,7 +250,7 @@ async fn row_39_what_came_with_a_token_that_is_gone_from_the_file_ends_with_it()
     let mut by_link = join(&server, &session, &link).await;
     let mut stays = join(&server, &session, VIEWER).await;
     let read_again = || {
-        kill_process(server.pid(), Signal::HUP).unwrap();
+        kill_process(server.process(), Signal::HUP).unwrap();
         Instant::now()
     };
     std::fs::write(&file, "wall:viewer\n").unwrap();
@@ -462,9 +462,9 @@ async fn row_59_a_clock_that_jumps_by_a_day_and_a_process_that_is_stopped_end_no
     assert!(given_at.elapsed() >= Duration::from_secs(2));
     set_clock("+0");
 
-    kill_process(server.pid(), Signal::STOP).unwrap();
+    kill_process(server.process(), Signal::STOP).unwrap();
     tokio::time::sleep(Duration::from_secs(8)).await;
-    kill_process(server.pid(), Signal::CONT).unwrap();
+    kill_process(server.process(), Signal::CONT).unwrap();
     goes_on(&mut viewer, "a pause").await;
 }
 

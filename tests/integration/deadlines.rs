@@ -201,7 +201,7 @@ async fn row_51_a_viewer_behind_a_bad_line_misses_pictures_and_its_neighbours_do
     let id = server.running_session("triangle");
     let mut slow = watch(&server, &id).await;
     slow.see_pictures(30).await;
-    let full = server.metric("scenecast_sent_bytes_total");
+    let full = server.metric("scenecast_sent_bytes_total").unwrap_or_default();
     let since = Instant::now();
     slow.set_network(Network { seed: 51, loss: 0.3, rate_bps: Some(5_000), ..Network::default() });
     let bad = Duration::from_secs(20);

@@ -27,6 +27,8 @@ mod interface_coverage;
 mod library;
 mod limits;
 mod openapi;
+mod operating;
+mod pool;
 mod property;
 mod sessions;
 mod support;

@@ -135,11 +135,11 @@ struct Parts {
 
 impl Compiler {
     /// One that starts `program`, with the cache in its folder.
-    pub fn open(program: Program, config: CompileConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub fn open(program: &Program, config: CompileConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
         let cache = Cache::open(program.cache_dir())?;
         let key = MasterKey::open(&program.cache_dir().join(KEY_FILE))?;
         let shared = Arc::new(Parts {
-            program,
+            program: program.in_background(),
             config,
             metrics,
             cache,

@@ -134,6 +134,8 @@ pub(super) async fn run(
     command.env("RAYON_NUM_THREADS", MAX_THREADS).env("MALLOC_ARENA_MAX", MALLOC_ARENAS);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Group(command.spawn()?);
+    // Before it is given anything to compile.
+    let _control_group = program.contain(&process.0).await;
     let out_of_memory = Arc::new(AtomicBool::new(false));
     let mut stderr_read = None;
     if let Some(stderr) = process.0.stderr.take() {

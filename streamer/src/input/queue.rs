@@ -52,6 +52,11 @@ impl InputQueue {
         Some(self.events.drain(..count).collect())
     }
 
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()

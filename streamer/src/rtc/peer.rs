@@ -125,6 +125,11 @@ impl Peer {
         Self { shared, texts, stop, finished }
     }
 
+    /// Frames that wait for the driver.
+    pub fn queued_frames(&self) -> usize {
+        self.shared.frames().frames.len()
+    }
+
     /// Never blocks. A full queue drops everything up to the next keyframe and reports
     /// [`KeyframeNeeded`](super::PeerEvent::KeyframeNeeded) once.
     pub fn send_frame(&self, frame: &VideoFrame) -> SendOutcome {

@@ -17,18 +17,21 @@ use super::{
     end::SessionEnd,
     id::ViewerKey,
     log::{SessionLog, Source},
+    pool::Hot,
     process::{Admitted, LineBudget},
     registry::Slot,
     screenshot::{self, Screenshots},
+    share::{self, Share},
     status::StatusPublisher,
     stream_state::{BitrateTarget, Resizer, RtpClock},
     throttle::Throttle,
+    usage::{self, Usage},
     viewers::{NewViewer, Sent, Viewer, ViewerEvent, Viewers},
     worker::{Stalled, Worker, WorkerEvent},
 };
 use crate::{
     input::{Applied, InputQueue, Lane},
-    metrics::{Counted, FrameStage, Metrics, TimedStage},
+    metrics::{Counted, Depth, FrameStage, Metrics, Queue, TimedStage},
     rtc::{Channel, Peer, PeerEvent, VideoFrame},
     text::escape_untrusted,
     viewer_protocol::{ClientMessage, ServerMessage, VERSION},
@@ -61,6 +64,8 @@ pub(super) enum Command {
     RemoveViewer(ViewerKey, oneshot::Sender<bool>),
     /// A picture of what viewers see. Answers with nothing when there is none yet; does not answer when too many ask.
     Screenshot(screenshot::Reply),
+    /// The server shuts down: the session ends when its viewers have left, or after this time.
+    Drain(Duration),
     /// The session ends.
     End(SessionEnd),
 }
@@ -104,11 +109,37 @@ pub(super) struct Actor {
     drew_once: bool,
     size: FrameSize,
     idle_deadline: Option<Instant>,
+    /// When it ends because the server shuts down.
+    drain_deadline: Option<Instant>,
     stats_due: Instant,
     scene_lines: LineBudget,
     log: SessionLog,
     screenshots: Screenshots,
+    depths: Depths,
+    share: Share,
+    share_due: Instant,
+    /// Until the first picture.
+    hot: Option<Hot>,
     _slot: Slot,
+}
+
+/// How full the session's queues are, told once a second.
+struct Depths {
+    from_worker: Depth,
+    to_worker: Depth,
+    input: Depth,
+    viewer_frames: Depth,
+}
+
+impl Depths {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            from_worker: metrics.depth(Queue::FromWorker),
+            to_worker: metrics.depth(Queue::ToWorker),
+            input: metrics.depth(Queue::Input),
+            viewer_frames: metrics.depth(Queue::ViewerFrames),
+        }
+    }
 }
 
 /// What [`Actor::new`] needs.
@@ -131,12 +162,15 @@ pub(super) struct ActorParts {
     pub clock_origin: Instant,
     /// Its place among the sessions that may run.
     pub slot: Slot,
+    /// Somebody waits for its first picture.
+    pub hot: Hot,
 }
 
 impl Actor {
     /// A session nobody has joined.
     pub(super) fn new(parts: ActorParts) -> Self {
-        let ActorParts { info, limits, worker, commands, status, log, metrics, clock_origin, slot } = parts;
+        let ActorParts { info, limits, worker, commands, status, log, metrics, clock_origin, slot, hot } =
+            parts;
         let now = Instant::now();
         let size = info.size;
         Self {
@@ -144,7 +178,6 @@ impl Actor {
             worker,
             commands,
             status: StatusPublisher::new(status),
-            metrics,
             clock_origin,
             viewers: Viewers::default(),
             rtp_clock: RtpClock::starting_at(rand::random()),
@@ -158,10 +191,16 @@ impl Actor {
             drew_once: false,
             size,
             idle_deadline: Some(now + UNJOINED_TIMEOUT),
+            drain_deadline: None,
             stats_due: now + STATS_INTERVAL,
             scene_lines: LineBudget::new(MAX_SCENE_LINES_PER_SECOND),
             log,
             screenshots: Screenshots::new(),
+            share: Share::default(),
+            share_due: now,
+            depths: Depths::new(&metrics),
+            metrics,
+            hot: Some(hot),
             _slot: slot,
             info,
         }
@@ -291,6 +330,7 @@ impl Actor {
         }
         self.metrics.stage(TimedStage::Send, now.elapsed());
         self.drew_once = true;
+        self.hot = None;
         self.update_watched()
     }
 
@@ -326,6 +366,10 @@ impl Actor {
             PeerEvent::ChannelsOpen => {
                 if let Some(viewer) = self.viewers.get_mut(id) {
                     viewer.channels_open();
+                    if let Some(deadline) = self.drain_deadline {
+                        let seconds = deadline.saturating_duration_since(now).as_secs();
+                        viewer.tell(&ServerMessage::Draining { seconds });
+                    }
                 }
                 Ok(())
             }
@@ -495,7 +539,24 @@ impl Actor {
                     Ok(())
                 }
             }
+            Command::Drain(limit) => {
+                let seconds = limit.as_secs();
+                self.drain_deadline = Some(now + limit);
+                for viewer in self.viewers.iter() {
+                    viewer.tell(&ServerMessage::Draining { seconds });
+                }
+                self.check_drained()
+            }
             Command::End(end) => Err(end),
+        }
+    }
+
+    /// A session that nobody watches holds up no server that shuts down.
+    fn check_drained(&self) -> Result<(), SessionEnd> {
+        if self.drain_deadline.is_some() && self.viewers.len() == 0 {
+            Err(SessionEnd::Draining)
+        } else {
+            Ok(())
         }
     }
 
@@ -523,6 +584,7 @@ impl Actor {
         if !fits {
             return Err(SessionEnd::WorkerUnresponsive);
         }
+        self.check_drained()?;
         self.flush_input(now)?;
         self.update_bitrate()?;
         self.update_watched()
@@ -532,17 +594,20 @@ impl Actor {
 
     fn next_deadline(&self) -> Instant {
         let connecting = self.viewers.connect_deadline().map(|(_, deadline)| deadline);
-        let throttled = [self.keyframes.due(), self.resizer.due(), self.flush.due(), self.screenshots.due()];
-        throttled
+        let timers = [self.keyframes.due(), self.resizer.due(), self.flush.due(), self.screenshots.due()];
+        timers
             .into_iter()
-            .chain([self.idle_deadline, connecting])
+            .chain([self.idle_deadline, self.drain_deadline, connecting])
             .flatten()
-            .fold(self.stats_due, Instant::min)
+            .fold(self.stats_due.min(self.share_due), Instant::min)
     }
 
     fn on_time(&mut self, now: Instant) -> Result<(), SessionEnd> {
         if self.idle_deadline.is_some_and(|deadline| deadline <= now) {
             return Err(SessionEnd::NobodyWatching);
+        }
+        if self.drain_deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(SessionEnd::Draining);
         }
         if let Some((id, deadline)) = self.viewers.connect_deadline()
             && deadline <= now
@@ -562,16 +627,37 @@ impl Actor {
         if self.screenshots.fire(now) {
             self.send(ToWorker::TakeScreenshot)?;
         }
+        if self.share_due <= now {
+            self.share_due = now + share::LOOK_INTERVAL;
+            self.look_at_share(now);
+        }
         if self.stats_due <= now {
             let elapsed = now.duration_since(self.stats_due) + STATS_INTERVAL;
             self.stats_due = now + STATS_INTERVAL;
             let target_bps = self.bitrate.current_bps();
+            let (from_worker, to_worker) = self.worker.queued();
+            self.depths.from_worker.set(from_worker);
+            self.depths.to_worker.set(to_worker);
+            self.depths.input.set(self.queue.len());
+            self.depths
+                .viewer_frames
+                .set(self.viewers.iter().map(|viewer| viewer.peer.queued_frames()).sum());
             for viewer in self.viewers.iter_mut() {
                 viewer.tell_stats(target_bps, elapsed);
                 self.metrics.network(viewer.take_network_use());
             }
         }
         Ok(())
+    }
+
+    fn look_at_share(&mut self, now: Instant) {
+        let used = self.worker.process_id().and_then(usage::of_process);
+        let Some(Usage { cpu_seconds, .. }) = used else { return };
+        let fair = share::fair_processors(self.metrics.sessions.get());
+        if let Some(is_greedy) = self.share.look(now, cpu_seconds, fair) {
+            self.worker.set_greedy(is_greedy);
+            tracing::debug!(is_greedy, "the session's share of the processors changes");
+        }
     }
 
     // What the worker is told.

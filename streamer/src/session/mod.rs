@@ -4,20 +4,25 @@
 //! its own task. Knows peers and the worker protocol, and nothing of HTTP routes, scenes' contents or GPUs.
 
 mod actor;
+pub mod cgroup;
 mod end;
 mod id;
 pub mod log;
+mod node;
+mod pool;
 pub mod portrait;
 pub(crate) mod process;
 mod registry;
 mod screenshot;
+mod share;
 mod status;
 mod stream_state;
 mod throttle;
+mod usage;
 mod viewers;
 pub(crate) mod worker;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use renderer_protocol::FrameSize;
@@ -36,8 +41,9 @@ use actor::Command;
 pub use actor::SessionLimits;
 pub use end::SessionEnd;
 pub use id::{GrantId, NotAnId, SessionId, ViewerKey};
+pub use node::{GpuState, Node};
 pub use process::{Program, Sandbox};
-pub use registry::{NewSession, Sessions, unknown_session};
+pub use registry::{NewSession, Probed, Sessions, unknown_session};
 pub use status::{Phase, Status};
 pub use stream_state::SIZE_SNAP_PX;
 pub use viewers::NewViewer;
@@ -65,6 +71,8 @@ pub struct Session {
     status: watch::Receiver<Status>,
     mailbox: mpsc::Sender<Command>,
     log: log::SessionLog,
+    /// Its worker's.
+    process: Option<u32>,
 }
 
 impl Session {
@@ -76,6 +84,11 @@ impl Session {
     /// What it is now.
     pub fn status(&self) -> Status {
         self.status.borrow().clone()
+    }
+
+    /// The process of its worker, as long as it runs.
+    fn process(&self) -> Option<u32> {
+        self.process.filter(|_| !matches!(self.status.borrow().phase, Phase::Ended(_)))
     }
 
     /// Fails when the session is over, with the reason.
@@ -142,6 +155,12 @@ impl Session {
             let mut status = self.status.clone();
             let _ = status.wait_for(|status| matches!(status.phase, Phase::Ended(_))).await;
         }
+    }
+
+    /// Lets it go on until its viewers have left, and no longer than this.
+    async fn drain(&self, limit: Duration) {
+        // A session whose mailbox is closed has ended.
+        let _ = self.mailbox.send(Command::Drain(limit)).await;
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {

@@ -92,8 +92,8 @@ pub struct Painter {
 
 impl Painter {
     /// One that runs scenes within these limits.
-    pub fn new(program: Program, compiler: Arc<Compiler>, limits: SceneLimits) -> Self {
-        Self { program, compiler, limits }
+    pub fn new(program: &Program, compiler: Arc<Compiler>, limits: SceneLimits) -> Self {
+        Self { program: program.in_background(), compiler, limits }
     }
 
     /// What a scene is.

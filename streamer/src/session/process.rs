@@ -14,6 +14,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::cgroup::{Cgroups, Class, Group};
 use crate::text::escape_untrusted;
 
 /// Where an operator says which Vulkan driver and libraries are used, and what is logged. Nothing else is passed on: no credentials of the
@@ -36,12 +37,14 @@ const MAX_STDERR_LINE_BYTES: usize = 2048;
 /// A backtrace fits; a process that prints without end does not fill the log.
 const MAX_STDERR_LINES_PER_SECOND: u32 = 100;
 
-/// This binary, and how its child processes are confined.
+/// This binary, how its child processes are confined, and what they may have of the machine.
 #[derive(Clone, Debug)]
 pub struct Program {
     executable: PathBuf,
     cache_dir: PathBuf,
     sandbox: Sandbox,
+    cgroups: Cgroups,
+    class: Class,
 }
 
 /// What holds for every worker.
@@ -64,7 +67,7 @@ impl Program {
         let executable = std::env::current_exe()?;
         let sandbox =
             Sandbox { scene_bytes: SceneLimits::default().total_memory_bytes(), is_required: false };
-        Ok(Self { executable, cache_dir, sandbox })
+        Ok(Self { executable, cache_dir, sandbox, cgroups: Cgroups::default(), class: Class::Session })
     }
 
     /// The same, with this for its workers.
@@ -75,6 +78,24 @@ impl Program {
     /// What holds for every worker.
     pub fn sandbox(&self) -> Sandbox {
         self.sandbox
+    }
+
+    /// The same with control groups for its child processes.
+    pub fn with_cgroups(self, cgroups: Cgroups) -> Self {
+        Self { cgroups, ..self }
+    }
+
+    /// The same for processes whose result nobody is waiting for at a screen.
+    pub fn in_background(&self) -> Self {
+        Self { class: Class::Background, ..self.clone() }
+    }
+
+    /// Puts a child process that has just been started into its control group, as long as the result is kept.
+    pub(crate) async fn contain(&self, child: &tokio::process::Child) -> Group {
+        match child.id() {
+            Some(process) => self.cgroups.contain(process, self.class).await,
+            None => Group::default(),
+        }
     }
 
     /// Where compiled scenes and drivers' caches are.

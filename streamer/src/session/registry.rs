@@ -15,10 +15,14 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::{
-    Phase, Session, SessionEnd, SessionId, SessionInfo, SessionLimits, Status,
+    Phase, Session, SessionId, SessionInfo, SessionLimits, Status,
     actor::{Actor, ActorParts},
+    cgroup::Class,
     log::SessionLog,
+    node::Node,
+    pool::{Hot, Pool},
     process::Program,
+    usage,
     worker::{Ready, StartError, Worker},
 };
 use crate::{
@@ -26,7 +30,7 @@ use crate::{
     compiler::Compiler,
     error::{Code, Problem},
     library::{Lease, Runnable, SceneId},
-    metrics::Metrics,
+    metrics::{Metrics, ProcessUse, Queue},
     text::escape_untrusted,
 };
 
@@ -57,6 +61,13 @@ pub struct NewSession {
     pub frame_rate_hz: u32,
 }
 
+/// The first worker of a server, and what it said of itself.
+pub struct Probed {
+    worker: Worker,
+    /// What workers are on this machine.
+    pub ready: Ready,
+}
+
 /// See the module.
 pub struct Sessions {
     program: Program,
@@ -68,6 +79,8 @@ pub struct Sessions {
     slots: Arc<Semaphore>,
     book: Arc<Mutex<Book>>,
     tasks: TaskTracker,
+    node: Node,
+    pool: Pool,
 }
 
 #[derive(Default)]
@@ -108,7 +121,21 @@ impl Sessions {
             slots: Arc::new(Semaphore::new(max_sessions)),
             book: Arc::default(),
             tasks: TaskTracker::new(),
+            node: Node::default(),
+            pool: Pool::default(),
         }
+    }
+
+    /// Starts workers in advance, and keeps so many.
+    pub fn with_warm_workers(mut self, count: usize, first: Option<Probed>) -> Self {
+        let first = first.map(|first| first.worker);
+        self.pool = Pool::keep(&self.program, count, first, self.node.clone(), Arc::clone(&self.metrics));
+        self
+    }
+
+    /// What is known of the machine's GPU.
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Compiles the scene, starts a worker, and gives it the scene. Dropping the future undoes all of it.
@@ -129,17 +156,18 @@ impl Sessions {
             let detail = format!("The server runs {} sessions, its maximum; end one or wait.", self.limit);
             Problem::new(Code::TooManySessions, detail)
         })?;
+        let hot = self.pool.hot();
         // Opening a GPU and looking up the compiled scene take about the same time; neither needs the other.
-        let worker = async { Worker::start(&self.program).await.map_err(|error| start_problem(&error)) };
         let Runnable { component, lease } = new.runnable;
-        let artifact = async { self.compiler.compile(&component).await.map_err(Problem::from) };
-        let (artifact, (mut worker, Ready { adapter, .. })) = tokio::try_join!(artifact, worker)?;
-        tracing::debug!(
-            adapter = %escape_untrusted(&adapter.name),
-            driver = %escape_untrusted(&adapter.driver),
-            is_cpu = adapter.is_cpu,
-            "worker is ready"
-        );
+        let artifact = async {
+            let began = Instant::now();
+            let mut waiting = self.metrics.depth(Queue::Compile);
+            waiting.set(1);
+            let artifact = self.compiler.compile(&component).await.map_err(Problem::from);
+            self.metrics.compile_seconds.observe(began.elapsed().as_secs_f64());
+            artifact
+        };
+        let (artifact, mut worker) = tokio::try_join!(artifact, self.worker())?;
         let (owner, scene) = (new.owner, new.scene);
         let info = SessionInfo { id, owner, scene, size: new.size, frame_rate_hz: new.frame_rate_hz };
         let start = Start {
@@ -155,14 +183,47 @@ impl Sessions {
         worker
             .send(ToWorker::SetWatched(true))
             .map_err(|_| Problem::internal("Starting the session", &"the worker's queue is full"))?;
-        self.launch(info, worker, lease, slot, span)
+        self.launch(info, worker, lease, (slot, hot), span)
     }
 
-    /// Starts a worker and ends it again, to know what workers are on this machine.
-    pub async fn probe(&self) -> Result<Ready, StartError> {
-        let (worker, ready) = Worker::start(&self.program).await?;
-        worker.stop().await;
-        Ok(ready)
+    /// Starts a first worker, to know what workers are on this machine.
+    pub async fn probe(&self) -> Result<Probed, StartError> {
+        match Worker::start(&self.program).await {
+            Ok((worker, ready)) => {
+                self.node.opened();
+                Ok(Probed { worker, ready })
+            }
+            Err(error) => {
+                self.node.failed(&escape_untrusted(&error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// One that waits, or one that is started now.
+    async fn worker(&self) -> Result<Worker, Problem> {
+        if let Some(worker) = self.pool.take().await {
+            worker.set_class(Class::Session);
+            self.metrics.worker_taken(true);
+            return Ok(worker);
+        }
+        self.metrics.worker_taken(false);
+        match Worker::start(&self.program).await {
+            Ok((worker, Ready { adapter, .. })) => {
+                tracing::debug!(
+                    adapter = %escape_untrusted(&adapter.name),
+                    driver = %escape_untrusted(&adapter.driver),
+                    is_cpu = adapter.is_cpu,
+                    "worker is ready"
+                );
+                self.node.opened();
+                Ok(worker)
+            }
+            Err(error) => {
+                self.node.failed(&escape_untrusted(&error.to_string()));
+                Err(start_problem(&error))
+            }
+        }
     }
 
     /// Puts a session into the book and starts its task.
@@ -171,7 +232,7 @@ impl Sessions {
         info: SessionInfo,
         worker: Worker,
         lease: Lease,
-        slot: Slot,
+        (slot, hot): (Slot, Hot),
         span: tracing::Span,
     ) -> Result<Arc<Session>, Problem> {
         let id = info.id;
@@ -179,7 +240,13 @@ impl Sessions {
         let status = Status { phase: Phase::Starting, size: info.size, viewers: 0 };
         let (publisher, status) = watch::channel(status);
         let log = SessionLog::new();
-        let session = Arc::new(Session { info: info.clone(), status, mailbox, log: log.clone() });
+        let session = Arc::new(Session {
+            info: info.clone(),
+            status,
+            mailbox,
+            log: log.clone(),
+            process: worker.process_id(),
+        });
         {
             let mut book = self.book();
             // Looked at again under the lock that `drain` takes, so that no session slips in behind it.
@@ -200,6 +267,7 @@ impl Sessions {
             metrics,
             clock_origin,
             slot,
+            hot,
         });
         let retire = Retire { book: Arc::clone(&self.book), metrics: Arc::clone(&self.metrics), id };
         self.metrics.sessions.inc();
@@ -231,25 +299,56 @@ impl Sessions {
 
     /// Fails when the server is shutting down.
     pub fn check_not_draining(&self) -> Result<(), Problem> {
-        if self.book().draining { Err(draining()) } else { Ok(()) }
+        if self.is_draining() { Err(draining()) } else { Ok(()) }
     }
 
-    /// Takes no more sessions, ends those that run, and waits until their workers are gone.
-    pub async fn drain(&self) {
+    /// Whether the server is shutting down.
+    pub fn is_draining(&self) -> bool {
+        self.book().draining
+    }
+
+    /// Takes no more sessions, lets each that runs go on until its viewers have left and no longer than `limit`, and waits until their
+    /// workers are gone.
+    pub async fn drain(&self, limit: Duration) {
         let sessions: Vec<_> = {
             let mut book = self.book();
             book.draining = true;
             book.sessions.values().map(Arc::clone).collect()
         };
         self.tasks.close();
-        let end_all = async {
-            futures::future::join_all(sessions.iter().map(|session| session.end(SessionEnd::Draining))).await;
-            self.tasks.wait().await;
+        let drained = async {
+            tokio::join!(
+                futures::future::join_all(sessions.iter().map(|session| session.drain(limit))),
+                self.pool.close(),
+                self.tasks.wait()
+            )
         };
-        if timeout(DRAIN_TIMEOUT, end_all).await.is_err() {
+        if timeout(limit + DRAIN_TIMEOUT, drained).await.is_err() {
             // Their workers end with us: they see their sockets close.
             tracing::warn!(sessions = self.tasks.len(), "sessions did not end in time and are given up");
         }
+    }
+
+    /// Brings the metrics of processes up to date.
+    pub fn measure(&self) {
+        let broker = usage::of_broker().unwrap_or_default();
+        let processes: Vec<_> =
+            self.book().sessions.values().filter_map(|session| session.process()).collect();
+        let mut used = ProcessUse {
+            broker_resident_bytes: broker.usage.resident_bytes,
+            broker_cpu_seconds: broker.usage.cpu_seconds,
+            broker_open_files: broker.open_files,
+            children_cpu_seconds: broker.ended_children_cpu_seconds,
+            ..ProcessUse::default()
+        };
+        for worker in processes.into_iter().filter_map(usage::of_process) {
+            used.workers_resident_bytes += worker.resident_bytes;
+            used.largest_worker_resident_bytes =
+                used.largest_worker_resident_bytes.max(worker.resident_bytes);
+            used.children_cpu_seconds += worker.cpu_seconds;
+            used.busiest_worker_cpu_seconds = used.busiest_worker_cpu_seconds.max(worker.cpu_seconds);
+        }
+        self.metrics.processes(&used);
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -324,7 +423,7 @@ mod tests {
         let program = Program::this_binary(cache.path()).unwrap();
         let metrics = Arc::new(Metrics::new());
         let compile = CompileConfig { time: Duration::from_secs(30), memory_bytes: 1 << 30 };
-        let compiler = Compiler::open(program.clone(), compile, Arc::clone(&metrics)).unwrap();
+        let compiler = Compiler::open(&program, compile, Arc::clone(&metrics)).unwrap();
         (Sessions::new(program, Arc::new(compiler), limits, max_sessions, metrics), cache)
     }
 
@@ -348,7 +447,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_shuts_down_takes_no_session() {
         let (sessions, _cache) = sessions(1);
-        sessions.drain().await;
+        sessions.drain(Duration::ZERO).await;
         assert_eq!(sessions.create(new_session()).await.unwrap_err().code, Code::Draining);
         assert_eq!(sessions.check_not_draining().unwrap_err().code, Code::Draining);
     }
@@ -374,7 +473,8 @@ mod tests {
             };
             let status = watch::channel(Status { phase: Phase::Running, size: info.size, viewers: 0 }).1;
             let mailbox = mpsc::channel(1).0;
-            book.sessions.insert(id, Arc::new(Session { info, status, mailbox, log: SessionLog::new() }));
+            let log = SessionLog::new();
+            book.sessions.insert(id, Arc::new(Session { info, status, mailbox, log, process: None }));
             book.ended.push_back((since, id));
         };
         for _ in 0..MAX_ENDED + 10 {

@@ -6,7 +6,8 @@
 use std::{fs::File, os::fd::OwnedFd, process::ExitStatus, time::Duration};
 
 use renderer_protocol::{
-    AccessUnit, AdapterInfo, Cell, CodecError, FromWorker, LogLine, Start, ToWorker, codec,
+    AccessUnit, AdapterInfo, Cell, CodecError, EndReason, FromWorker, LogLine, SceneFault, Start, ToWorker,
+    codec,
     handover::{self, FileGiver},
 };
 use tokio::{
@@ -22,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{
+    cgroup::{Class, Group},
     end::SessionEnd,
     process::{Program, describe_exit, log_stderr},
 };
@@ -124,6 +126,7 @@ pub(super) struct Worker {
     /// Set once its socket is closed: until when the process may live on. Kept here because [`Self::recv`] is cancelled at each
     /// other event of the session.
     closed_until: Option<Instant>,
+    group: Group,
     _reader: AbortOnDropHandle<()>,
     _writer: AbortOnDropHandle<()>,
 }
@@ -151,6 +154,8 @@ impl Worker {
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(log_stderr(stderr, "worker").in_current_span());
         }
+        // Before the first message: until then it has done nothing that a limit is for.
+        let group = program.contain(&child).await;
         let mut stream = UnixStream::from_std(ours)?;
         let opening = async {
             codec::greet(&mut stream).await?;
@@ -190,6 +195,7 @@ impl Worker {
             order: MessageOrder::default(),
             exited: None,
             closed_until: None,
+            group,
             _reader: AbortOnDropHandle::new(tokio::spawn(
                 read_messages(reader, incoming_sender).in_current_span(),
             )),
@@ -203,6 +209,21 @@ impl Worker {
     /// The process's id, while it lives.
     pub(super) fn process_id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Gives it what processes of this class may have of the machine.
+    pub(super) fn set_class(&self, class: Class) {
+        self.group.set_class(class);
+    }
+
+    /// Whether it is to run only where nobody else wants to.
+    pub(super) fn set_greedy(&self, is_greedy: bool) {
+        self.group.set_greedy(is_greedy);
+    }
+
+    /// Messages that were read and wait for the session, and messages that wait for the socket.
+    pub(super) fn queued(&self) -> (usize, usize) {
+        (self.incoming.len(), OUTGOING_MESSAGES.saturating_sub(self.outgoing.capacity()))
     }
 
     /// Gives it its scene: a compiled one, opened for reading alone.
@@ -321,6 +342,13 @@ impl Worker {
             && let Err(error) = self.child.start_kill()
         {
             tracing::error!(%error, "a process could not be killed");
+        }
+        if let Some(limit_bytes) = self.group.ran_out_of_memory() {
+            let what = format!(
+                "its process needed more than {} MiB of memory, for WebAssembly, GPU objects and the driver together",
+                limit_bytes >> 20
+            );
+            return WorkerEvent::Gone(SessionEnd::Worker(EndReason::Scene(SceneFault::Limit(what))));
         }
         let how = status.map_or_else(|| "it closed its socket and was ended".to_owned(), describe_exit);
         WorkerEvent::Gone(SessionEnd::WorkerDied { how })
@@ -548,6 +576,7 @@ mod tests {
             order: MessageOrder::default(),
             exited: None,
             closed_until: None,
+            group: Group::default(),
             _reader: AbortOnDropHandle::new(tokio::spawn(async {})),
             _writer: AbortOnDropHandle::new(tokio::spawn(async {})),
         };

@@ -134,6 +134,10 @@ impl Server {
         command.arg("--scenes").arg(&scenes).arg("--cache-dir").arg(cache);
         command.arg("--data").arg(data).args(options.flags);
         command.envs(options.environment.iter().copied());
+        // Most tests look at the processes that they have caused themselves.
+        if !options.flags.contains(&"--warm-workers") {
+            command.args(["--warm-workers", "0"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).expect("a log file"));
         let mut child = command.spawn().expect("the server starts");
         let address = first_line(&mut child);
@@ -198,8 +202,21 @@ impl Server {
         }
     }
 
+    /// Waits until the server has found out whether it has a GPU: what it starts for that is gone then.
+    pub fn wait_until_ready(&self) {
+        wait_for("the server to be ready", || (self.get("/api/health").status == 200).then_some(()));
+    }
+
+    /// The value of a metric.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.get("/api/metrics").text;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        value.parse().ok()
+    }
+
     /// Creates a session of a scene and waits until it runs.
     pub fn running_session(&self, scene: &str) -> String {
+        self.wait_until_ready();
         let created = self.post_json("/api/sessions", &serde_json::json!({ "scene": scene }));
         assert_eq!(created.status, 201, "{created:?}");
         let id = created.json()["id"].as_str().expect("an id").to_owned();
@@ -213,15 +230,10 @@ impl Server {
         reply.json()
     }
 
-    /// The server's process.
-    pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
     /// Memory of the server's process in bytes, and its open descriptors.
     pub fn resources(&self) -> (u64, usize) {
         let process =
-            procfs::process::Process::new(self.pid().as_raw_nonzero().get()).expect("the server is there");
+            procfs::process::Process::new(self.process().as_raw_nonzero().get()).expect("the server is there");
         let memory = process.status().expect("its status").vmrss.expect("it has memory") * 1024;
         (memory, process.fd_count().expect("its descriptors"))
     }
@@ -266,17 +278,19 @@ impl Server {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// A counter of `/api/metrics`, by its name with its labels; 0 when there is none.
-    pub fn metric(&self, name: &str) -> u64 {
-        let metrics = self.get("/api/metrics").text;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-        value.map_or(0, |value| value as u64)
+    /// Sends a signal to the server itself.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).expect("the server is there");
     }
 
     /// Sends SIGTERM and waits for the end.
     pub fn terminate(&mut self) -> ExitStatus {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the server is there");
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
         wait_for("the server to end", || self.child.try_wait().expect("it is our child"))
     }
 }

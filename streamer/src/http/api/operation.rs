@@ -16,7 +16,7 @@ use crate::{
     auth::{Access, Action, Principal, Role},
     error::Problem,
     metrics::{CONTENT_TYPE, Metrics},
-    session::Sessions,
+    session::{GpuState, Sessions},
 };
 
 /// Whether sessions can be started.
@@ -30,6 +30,18 @@ pub(super) struct Health {
     ready: bool,
     /// It is shutting down.
     draining: bool,
+    /// What is known of its GPU.
+    gpu: Gpu,
+}
+
+/// What the last worker that was started said of the GPU.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = GpuState)]
+enum Gpu {
+    Unknown,
+    Open,
+    Unavailable,
 }
 
 /// How a server is.
@@ -69,10 +81,16 @@ problems! {
     ),
 )]
 pub(super) async fn health(State(sessions): State<Arc<Sessions>>) -> Response {
-    let draining = sessions.check_not_draining().is_err();
+    let draining = sessions.is_draining();
+    let gpu = match sessions.node().gpu() {
+        GpuState::Unknown => Gpu::Unknown,
+        GpuState::Open => Gpu::Open,
+        GpuState::Unavailable => Gpu::Unavailable,
+    };
+    let ready = !draining && matches!(gpu, Gpu::Open);
     let status = if draining { Status::Draining } else { Status::Ok };
-    let health = Health { status, live: true, ready: !draining, draining };
-    let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let health = Health { status, live: true, ready, draining, gpu };
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, [(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }
 
@@ -88,8 +106,10 @@ pub(super) async fn health(State(sessions): State<Arc<Sessions>>) -> Response {
 pub(super) async fn metrics(
     principal: Principal,
     State(metrics): State<Arc<Metrics>>,
+    State(sessions): State<Arc<Sessions>>,
 ) -> Result<Response, Problem> {
     principal.require(Action::ReadMetrics)?;
+    sessions.measure();
     let text = metrics.encode().map_err(|error| Problem::internal("Writing the metrics", &error))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
