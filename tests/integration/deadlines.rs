@@ -125,10 +125,16 @@ async fn row_4_a_recursion_with_a_call_of_the_host_at_every_depth_traps() {
         (core instance $i (instantiate $m (with "" (instance (export "call" (func $call))))))
         (func (export "start") (canon lift (core func $i "start"))))"#;
     let server = server_of(&[("recursing", recursing)]);
-    all_end(&server, &[("recursing", "scene_trap", "call stack exhausted")]).await;
-    let server = self::server(&["recurses"]);
-    // Its own stack, in its memory, may end before the host's does.
-    all_end(&server, &[("recurses", "scene_trap", "trap")]).await;
+    let neighbour = neighbour(&server).await;
+    let since = Instant::now();
+    // It is over before a viewer could be there.
+    let ended = end_of(&server, &create(&server, "recursing"));
+    assert_eq!(ended["code"], "scene_trap", "{ended}");
+    assert!(
+        ended["message"].as_str().is_some_and(|message| message.contains("call stack exhausted")),
+        "{ended}"
+    );
+    assert_undisturbed(&server, &neighbour, since);
 }
 
 #[tokio::test(flavor = "multi_thread")]
