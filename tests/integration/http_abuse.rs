@@ -202,7 +202,7 @@ fn row_54_a_body_that_trickles_is_given_up() {
     let session = server.running_session("orbit");
     let started = Instant::now();
     let mut held: Vec<(&str, Raw)> = [
-        format!("POST /api/sessions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16000\r\n\r\n"),
+        "POST /api/sessions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 16000\r\n\r\n".to_owned(),
         format!("POST /whep/{session} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/sdp\r\ntransfer-encoding: chunked\r\n\r\n"),
     ]
     .iter()

@@ -172,13 +172,13 @@ pub fn router(app: App, admission: Admission) -> Router {
     };
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
-    let routes = Router::new()
+    let unguarded = Router::new()
         .route("/", get(pages::gallery))
         .route("/view/{scene}", get(pages::view))
         .route("/view/{scene}/{session}", get(pages::view))
         .route("/static/{*path}", get(pages::asset))
         .merge(api);
-    let router = guarded(routes)
+    let router = guarded(unguarded)
         .merge(whep)
         .fallback(|| async { Problem::new(Code::NotFound, "The gallery is at /, the API below /api/.") })
         .method_not_allowed_fallback(|| async {
