@@ -30,7 +30,7 @@ pub struct Followed {
     pub max_bytes: u64,
     /// The straight line through all looks after the warm-up; `None` of too few.
     pub slope_mib_per_hour: Option<f64>,
-    /// Folders of the cgroups that the server or its children were in, and we are not.
+    /// Folders of the cgroups, below those that we are in, that the server or its children were in.
     pub cgroups: BTreeSet<PathBuf>,
 }
 
@@ -66,7 +66,9 @@ async fn look(server: i32, mut stopped: oneshot::Receiver<()>) -> Followed {
         let Ok(resident_bytes) = processes::resident_bytes(server) else { break };
         samples.push(Sample { at: begun.elapsed(), resident_bytes });
         let theirs = processes::children(server).into_iter().chain([server]).flat_map(processes::cgroups);
-        cgroups.extend(theirs.filter(|group| !ours.contains(group)));
+        // A process that is ending is in the root of a tree, whichever group it was in.
+        let is_below = |group: &PathBuf| ours.iter().any(|own| group != own && group.starts_with(own));
+        cgroups.extend(theirs.filter(is_below));
     }
     let bytes = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.resident_bytes);
     Followed {

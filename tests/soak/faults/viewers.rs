@@ -29,9 +29,9 @@ impl Fault for Vanished {
 pub struct TalksGarbage;
 
 /// Beyond what the server forgives, which docs/viewer-protocol.md tells.
-const MESSAGES: usize = 150;
-/// What a message may be; longer ones are among the garbage.
-const MAX_GARBAGE_BYTES: usize = 8 << 10;
+const MESSAGES: usize = 400;
+/// What a viewer can send; a longer one it refuses itself.
+const MAX_GARBAGE_BYTES: usize = 4 << 10;
 /// Of the form of a message, with values that are none.
 const ALMOST: &[&str] = &[
     "{}",
@@ -56,7 +56,7 @@ impl Fault for TalksGarbage {
         stage.struck();
         for number in 0..MESSAGES {
             let message = if number % 2 == 0 {
-                let bytes = stage.rng.random_range(0..MAX_GARBAGE_BYTES);
+                let bytes = stage.rng.random_range(1..MAX_GARBAGE_BYTES);
                 stage.garbage(bytes)
             } else {
                 ALMOST[stage.rng.random_range(0..ALMOST.len())].as_bytes().to_vec()
@@ -78,7 +78,11 @@ impl Fault for TalksGarbage {
 async fn further_viewer(stage: &mut Stage) -> Result<(Viewer, String)> {
     let index = stage.choose_session();
     let session = stage.population.member(index)?.session.clone();
-    let viewer = population::join(&stage.server, &session).await?;
+    // Offers of another fault that nobody follows may have all places for a while.
+    let viewer = eventually("a second viewer gets in", async || {
+        Ok(population::join(&stage.server, &session).await.ok())
+    })
+    .await?;
     let id = session.id;
     eventually("a second viewer is counted", async || {
         Ok((stage.server.api.session(&id).await?.viewers == 2).then_some(()))
