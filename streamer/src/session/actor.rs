@@ -237,7 +237,7 @@ impl Actor {
         self.finish(end).await;
     }
 
-    async fn finish(mut self, end: SessionEnd) {
+    async fn finish(self, end: SessionEnd) {
         let (code, message) = (end.code(), end.message());
         if let SessionEnd::WorkerProtocol { what } = &end {
             tracing::warn!(code, what = %escape_untrusted(what), "session ends: the worker broke the protocol");
@@ -250,7 +250,7 @@ impl Actor {
             viewer.tell(&ServerMessage::Ended { code, message: &message });
         }
         self.status.publish(|status| status.phase = Phase::Ended(end.clone()));
-        let viewers = self.viewers.take();
+        let mut viewers = self.viewers;
         let worker_ends = async {
             match end {
                 SessionEnd::Deleted
@@ -263,10 +263,11 @@ impl Actor {
             }
         };
         let viewers_leave = async {
-            if !viewers.is_empty() {
-                tokio::time::sleep(LAST_WORDS).await;
+            if viewers.len() > 0 {
+                let ended = ServerMessage::Ended { code, message: &message };
+                let _ = tokio::time::timeout(LAST_WORDS, viewers.tell_those_who_come(&ended)).await;
             }
-            futures::future::join_all(viewers.into_iter().map(|viewer| close(viewer.peer))).await;
+            futures::future::join_all(viewers.take().into_iter().map(|viewer| close(viewer.peer))).await;
         };
         tokio::join!(worker_ends, viewers_leave);
     }

@@ -275,6 +275,22 @@ impl Viewers {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
+    /// Tells those whose data channels open only now, as long as it is polled.
+    pub(super) async fn tell_those_who_come(&mut self, message: &ServerMessage<'_>) {
+        loop {
+            match self.next_event().await {
+                (id, ViewerEvent::Peer(PeerEvent::ChannelsOpen)) => {
+                    if let Some(viewer) = self.get_mut(id) {
+                        viewer.channels_open();
+                        viewer.tell(message);
+                    }
+                }
+                (id, ViewerEvent::Revoked | ViewerEvent::Peer(PeerEvent::Closed(_))) => drop(self.remove(id)),
+                _ => {}
+            }
+        }
+    }
+
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<(ViewerId, ViewerEvent)> {
         let count = self.list.len();
         for step in 0..count {
