@@ -131,7 +131,7 @@ async fn run(options: &Options, mounts: Result<disk::OwnMounts>) -> Result<Repor
     let trend = Trend::follow(stage.server.pid);
     let begun = Instant::now();
     let faults: Vec<Box<dyn Fault>> =
-        faults::all(&stage.server).into_iter().filter(|fault| fault.name().contains(&options.only)).collect();
+        faults::all(&stage).into_iter().filter(|fault| fault.name().contains(&options.only)).collect();
     anyhow::ensure!(!faults.is_empty(), "no fault has {:?} in its name", options.only);
     let mut round: Vec<&dyn Fault> = Vec::new();
     while begun.elapsed() < Duration::from_secs(options.seconds) {

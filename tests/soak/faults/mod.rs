@@ -17,7 +17,7 @@ mod workers;
 use anyhow::Result;
 use async_trait::async_trait;
 
-use crate::{server::Server, stage::Stage};
+use crate::stage::Stage;
 
 #[async_trait(?Send)]
 pub trait Fault {
@@ -35,7 +35,7 @@ pub trait Fault {
 }
 
 /// All that can happen to this server.
-pub fn all(server: &Server) -> Vec<Box<dyn Fault>> {
+pub fn all(stage: &Stage) -> Vec<Box<dyn Fault>> {
     let mut faults: Vec<Box<dyn Fault>> = vec![
         Box::new(workers::Killed),
         Box::new(workers::Stopped),
@@ -51,10 +51,10 @@ pub fn all(server: &Server) -> Vec<Box<dyn Fault>> {
         Box::new(datagrams::Garbage),
         Box::new(pauses::BrokerPaused),
     ];
-    if !server.waiting_workers().is_empty() {
+    if stage.children_at_rest > 0 {
         faults.push(Box::new(workers::WaitingKilled));
     }
-    if server.disk.is_ok() {
+    if stage.server.disk.is_ok() {
         faults.push(Box::new(full_disk::Full));
     }
     faults
