@@ -198,6 +198,6 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("many_types", many_types()),
         ("many_data_segments", many_data_segments()),
         ("nested_components", nested_components(5_000)),
-        ("many_modules", many_modules(3_000)),
+        ("many_modules", many_modules(900)),
     ]
 }
