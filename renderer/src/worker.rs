@@ -193,7 +193,7 @@ struct Session {
 
 impl Session {
     fn start(start: &Start, artifact: FileTaker, outbox: &Outbox, gpu: Arc<Gpu>) -> wasmtime::Result<Self> {
-        let scene = Scene::load(artifact.take()?)?;
+        let scene = Scene::load(&artifact.take()?)?;
         let clock = FrameClock::real();
         let window = Window::new(start.size);
         let (pipeline_end, pipeline_ended) = oneshot::channel();

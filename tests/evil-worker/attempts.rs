@@ -155,7 +155,7 @@ fn sockets() -> Vec<Attempt> {
         for (to, from) in address.sun_path[1..].iter_mut().zip(name) {
             *to = *from as libc::c_char;
         }
-        Box::leak(Box::new(address)) as *const _ as usize
+        std::ptr::from_ref(Box::leak(Box::new(address))) as usize
     };
     let address = abstract_name(b"scenecast-evil");
     let bytes = size_of::<libc::sockaddr_un>();

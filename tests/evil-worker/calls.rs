@@ -6,10 +6,9 @@ use std::io::{Error, Result};
 pub(crate) fn call<const N: usize>(number: i64, arguments: [usize; N]) -> Result<usize> {
     let mut six = [0; 6];
     six[..N].copy_from_slice(&arguments);
-    let [a, b, c, d, e, f] = six;
     // SAFETY: the pointers among the arguments are to memory that outlives the call and is as large as the call is told; those calls that would
     // do harm are made where they are refused.
-    let returned = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    let returned = unsafe { libc::syscall(number, six[0], six[1], six[2], six[3], six[4], six[5]) };
     usize::try_from(returned).map_err(|_| Error::last_os_error())
 }
 

@@ -1,6 +1,6 @@
 //! Too much of what a worker may have some of. Each prints how much it got, and what then stopped it.
 
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, Result};
 
 use crate::{
     attempts::{Attempt, Targets},
@@ -48,7 +48,7 @@ fn at_most(name: &str, most: usize, again: impl Fn() -> Result<usize> + 'static)
             match again() {
                 Ok(_) => {}
                 Err(error) if done <= most => {
-                    return Err(Error::new(ErrorKind::Other, format!("after {done}: {error}")));
+                    return Err(Error::other(format!("after {done}: {error}")));
                 }
                 Err(_) => return Ok(done),
             }

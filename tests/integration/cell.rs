@@ -178,7 +178,10 @@ fn row_33_a_worker_has_an_environment_and_files_of_its_own_alone() {
             .iter()
             .any(|start| file.starts_with(start));
         // The scene, which it was given, may still be open.
-        assert!(is_own || file.ends_with(".cwasm"), "{file}");
+        assert!(
+            is_own || Path::new(file).extension().is_some_and(|extension| extension == "cwasm"),
+            "{file}"
+        );
     }
 }
 
@@ -251,7 +254,7 @@ fn row_32_a_worker_that_breaks_the_protocol_is_ended_and_nobody_else_notices() {
     let options = ServerOptions { built_scenes: &["orbit"], flags: &flags, ..ServerOptions::default() };
     let server = Server::start_as(Command::new(&program), &options);
     let neighbour = server.running_session("orbit");
-    let neighbours_worker = vec![only_worker(&server)];
+    let neighbours_worker = [only_worker(&server)];
     // From now on the server starts the evil worker where it means to start its own.
     fs::hard_link(binary::scenecast(), folder.path().join("scenecast-itself")).unwrap();
     replace(folder.path(), "scenecast", &binary::evil_worker());

@@ -73,18 +73,15 @@ fn row_14_a_component_that_is_hard_to_compile_is_refused_by_a_limit_or_compiled_
         let began = Instant::now();
         let reply = create(&server, name);
         let took = began.elapsed();
-        let text = match reply.status {
-            201 => {
-                let id = reply.json()["id"].as_str().unwrap().to_owned();
-                server.send("DELETE", &format!("/api/sessions/{id}"), &[], b"");
-                "compiled".to_owned()
-            }
-            _ => {
-                let problem = reply.json();
-                assert_eq!(reply.status, 422, "{name}: {reply:?}");
-                assert!(REFUSALS.iter().any(|code| problem["code"] == *code), "{name}: {problem}");
-                problem["detail"].as_str().unwrap().to_owned()
-            }
+        let text = if reply.status == 201 {
+            let id = reply.json()["id"].as_str().unwrap().to_owned();
+            server.send("DELETE", &format!("/api/sessions/{id}"), &[], b"");
+            "compiled".to_owned()
+        } else {
+            let problem = reply.json();
+            assert_eq!(reply.status, 422, "{name}: {reply:?}");
+            assert!(REFUSALS.iter().any(|code| problem["code"] == *code), "{name}: {problem}");
+            problem["detail"].as_str().unwrap().to_owned()
         };
         println!("{name}: {} bytes, {:.1} s: {:.300}", bytes.len(), took.as_secs_f64(), text);
         if text.contains("--compile-seconds") || text.contains("--compile-memory-bytes") {

@@ -70,7 +70,7 @@ async fn fault(name: &str, count: u64, code: &str, signal: Signal, settle_ms: u6
         wait_for("the process to be gone", || (server.children() == [neighbours]).then_some(()));
         freed.push(struck.elapsed());
         let metric = format!("scenecast_worker_exits_total{{reason=\"{code}\"}}");
-        assert_eq!(server.metric(&metric), Some(told.len() as f64));
+        assert_eq!(server.metric(&metric), Some(f64::from(u32::try_from(told.len()).unwrap())));
     }
     told.sort();
     freed.sort();

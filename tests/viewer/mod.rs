@@ -282,9 +282,12 @@ fn first_candidate(answer: &str) -> Option<SocketAddr> {
 fn through(answer: &str, server: SocketAddr, proxy: SocketAddr) -> String {
     let server = format!(" {} {} ", server.ip(), server.port());
     let proxy = format!(" {} {} ", proxy.ip(), proxy.port());
-    let lines = answer.split_inclusive('\n').filter_map(|line| match line.starts_with("a=candidate:") {
-        true => line.contains(&server).then(|| line.replace(&server, &proxy)),
-        false => Some(line.to_owned()),
+    let lines = answer.split_inclusive('\n').filter_map(|line| {
+        if line.starts_with("a=candidate:") {
+            line.contains(&server).then(|| line.replace(&server, &proxy))
+        } else {
+            Some(line.to_owned())
+        }
     });
     lines.collect()
 }

@@ -84,7 +84,7 @@ impl Line {
             if begins.duration_since(now) > MAX_QUEUE {
                 return;
             }
-            sent_at = begins + Duration::from_secs_f64(datagram.len() as f64 * 8.0 / rate_bps as f64);
+            sent_at = begins + Duration::from_nanos(datagram.len() as u64 * 8 * 1_000_000_000 / rate_bps);
             self.free_at = Some(sent_at);
         }
         let copies = if random.random::<f64>() < network.duplicate { 2 } else { 1 };

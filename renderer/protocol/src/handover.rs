@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_a_worker_writes_into_its_end_goes_nowhere() {
         let (giver, taker) = pair().unwrap();
-        assert!(rustix::io::write(&OwnedFd::from(taker), b"hello").is_err());
+        assert!(rustix::io::write(OwnedFd::from(taker), b"hello").is_err());
         drop(giver);
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn load(scene: &Path, cache: &Path) -> Result<Scene, CheckError> {
         let code = compile(&component, &mut Inspection::default())?;
         store(cache, &path, &code).and_then(|()| File::open(&path)).map_err(unwritable)?
     };
-    Ok(Scene::load(artifact).map_err(CompileError::from)?)
+    Ok(Scene::load(&artifact).map_err(CompileError::from)?)
 }
 
 fn store(cache: &Path, path: &Path, code: &[u8]) -> io::Result<()> {

@@ -38,9 +38,9 @@ enum EntryFunc {
 
 impl Scene {
     /// Loads native code that the compiler process made, and that was checked to be that.
-    pub fn load(artifact: File) -> wasmtime::Result<Self> {
+    pub fn load(artifact: &File) -> wasmtime::Result<Self> {
         let engine = engine()?;
-        let component = artifact::load(&engine, &artifact)?;
+        let component = artifact::load(&engine, artifact)?;
         let entry = check::entry(&engine, &component)?;
         Ok(Self { engine, component, entry })
     }

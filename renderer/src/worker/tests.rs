@@ -41,7 +41,7 @@ fn end_with_a_bug_in(artifact: &File, call: u64) -> EndReason {
     };
     let pipeline = Pipeline::spawn(config, outputs).unwrap();
     pipeline.handle.set_watched(false);
-    let run = Scene::load(artifact.try_clone().unwrap()).unwrap().prepare(SceneContext {
+    let run = Scene::load(artifact).unwrap().prepare(SceneContext {
         window: window.clone(),
         presenter: Presenter::new(pipeline.frames, true),
         gpu: Gpu::open(Backend::Noop).unwrap(),

@@ -66,7 +66,7 @@ impl MasterKey {
         };
         let metadata = file.metadata()?;
         let is_private =
-            metadata.mode() & 0o077 == 0 && metadata.uid() == rustix::process::geteuid().as_raw();
+            metadata.mode().trailing_zeros() >= 6 && metadata.uid() == rustix::process::geteuid().as_raw();
         if !metadata.is_file() || !is_private || metadata.len() != KEY_BYTES as u64 {
             return Ok(None);
         }

@@ -143,7 +143,7 @@ fn load(args: &RenderArgs) -> Result<Scene, Stop> {
         }
         Stop::environment(format!("{scene} cannot be compiled: {error}"))
     })?;
-    Scene::load(artifact.file).map_err(|error| Stop::environment(format!("{error:#}")))
+    Scene::load(&artifact.file).map_err(|error| Stop::environment(format!("{error:#}")))
 }
 
 fn tell(args: &RenderArgs, summary: &Summary, outcome: &Outcome) {

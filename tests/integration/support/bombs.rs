@@ -52,11 +52,11 @@ struct Module {
 }
 
 impl Module {
-    fn with(bodies: Vec<u8>) -> Self {
+    fn with(bodies: &[u8]) -> Self {
         Self {
             types: list(1, &[0x60, 0, 0]),
             functions: list(1, &[0]),
-            bodies: list(1, &bodies),
+            bodies: list(1, bodies),
             before_code: Vec::new(),
             after_code: Vec::new(),
         }
@@ -98,20 +98,20 @@ impl Module {
 
 /// A scene that does nothing; what the others are made of is right.
 pub fn harmless() -> Vec<u8> {
-    Module::with(body(0, &[])).scene()
+    Module::with(&body(0, &[])).scene()
 }
 
 /// One function of so many additions to a local.
 pub fn huge_function(additions: u32) -> Vec<u8> {
     // local.get 0, i32.const 1, i32.add, local.set 0
-    Module::with(body(1, &repeated(additions, &[0x20, 0, 0x41, 1, 0x6a, 0x21, 0]))).scene()
+    Module::with(&body(1, &repeated(additions, &[0x20, 0, 0x41, 1, 0x6a, 0x21, 0]))).scene()
 }
 
 /// So many values that all live until the end of one function.
 pub fn deep_stack(values: u32) -> Vec<u8> {
     // local.get 0 …, i32.add …, drop
     let code = [repeated(values, &[0x20, 0]), repeated(values - 1, &[0x6a]), vec![0x1a]].concat();
-    Module::with(body(1, &code)).scene()
+    Module::with(&body(1, &code)).scene()
 }
 
 /// So many locals, all of which are changed in each of so many loops.
@@ -121,7 +121,7 @@ pub fn many_locals(locals: u32, loops: u32) -> Vec<u8> {
         .collect();
     // loop, the changes, br_if 0 of local 0, end
     let one = [&[0x03, 0x40][..], &change, &[0x20, 0, 0x0d, 0, 0x0b]].concat();
-    Module::with(body(locals, &repeated(loops, &one))).scene()
+    Module::with(&body(locals, &repeated(loops, &one))).scene()
 }
 
 /// So many jump tables, each with so many targets in as many blocks.
@@ -129,18 +129,18 @@ pub fn jump_tables(tables: u32, targets: u32) -> Vec<u8> {
     let targets_of_one: Vec<u8> = (0..targets).flat_map(leb).collect();
     let table = [&[0x20, 0, 0x0e][..], &list(targets, &targets_of_one), &[0]].concat();
     let one = [repeated(targets + 1, &[0x02, 0x40]), table, repeated(targets + 1, &[0x0b])].concat();
-    Module::with(body(1, &repeated(tables, &one))).scene()
+    Module::with(&body(1, &repeated(tables, &one))).scene()
 }
 
 /// So many blocks, each in the one before.
 pub fn deep_nesting(depth: u32) -> Vec<u8> {
     let code = [repeated(depth, &[0x02, 0x40]), repeated(depth, &[0x0b])].concat();
-    Module::with(body(0, &code)).scene()
+    Module::with(&body(0, &code)).scene()
 }
 
 /// So many functions, each with a loop.
 pub fn many_functions(count: u32) -> Vec<u8> {
-    let mut module = Module::with(Vec::new());
+    let mut module = Module::with(&[]);
     module.functions = list(count, &repeated(count, &[0]));
     module.bodies = list(count, &repeated(count, &body(1, &[0x03, 0x40, 0x20, 0, 0x0d, 0, 0x0b])));
     module.scene()
@@ -148,7 +148,7 @@ pub fn many_functions(count: u32) -> Vec<u8> {
 
 /// As many types as are read.
 pub fn many_types() -> Vec<u8> {
-    let mut module = Module::with(body(0, &[]));
+    let mut module = Module::with(&body(0, &[]));
     let types: Vec<u8> = (0..MANY)
         .flat_map(|index| {
             // func of parameters that spell the number, so that each is another type
@@ -163,7 +163,7 @@ pub fn many_types() -> Vec<u8> {
 
 /// As many data segments as are read.
 pub fn many_data_segments() -> Vec<u8> {
-    let mut module = Module::with(body(0, &[]));
+    let mut module = Module::with(&body(0, &[]));
     // active, at 0, one byte
     module.after_code = section(11, &list(MANY, &repeated(MANY, &[0, 0x41, 0, 0x0b, 1, b'x'])));
     module.scene()
@@ -180,7 +180,7 @@ pub fn nested_components(depth: u32) -> Vec<u8> {
 
 /// Many instances of many modules, of which each has its code.
 pub fn many_modules(count: u32) -> Vec<u8> {
-    let module = section(1, &Module::with(body(1, &repeated(200, &[0x20, 0, 0x21, 0]))).bytes());
+    let module = section(1, &Module::with(&body(1, &repeated(200, &[0x20, 0, 0x21, 0]))).bytes());
     let instances: Vec<u8> = (0..count).flat_map(|index| [&[0][..], &leb(index), &[0]].concat()).collect();
     [&b"\0asm\x0d\0\x01\0"[..], &module.repeat(count as usize), &section(2, &list(count, &instances))]
         .concat()

@@ -232,8 +232,8 @@ impl Server {
 
     /// Memory of the server's process in bytes, and its open descriptors.
     pub fn resources(&self) -> (u64, usize) {
-        let process =
-            procfs::process::Process::new(self.process().as_raw_nonzero().get()).expect("the server is there");
+        let process = procfs::process::Process::new(self.process().as_raw_nonzero().get())
+            .expect("the server is there");
         let memory = process.status().expect("its status").vmrss.expect("it has memory") * 1024;
         (memory, process.fd_count().expect("its descriptors"))
     }

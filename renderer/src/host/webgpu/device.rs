@@ -88,21 +88,21 @@ impl Device {
         // Without this handler wgpu panics at the first wrong call.
         wgpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.report(error.into())));
         let lost = Arc::new(watch::Sender::new(None));
-        let loss =
+        let end_of_device =
             Loss { errors: Arc::clone(&errors), lost: Arc::clone(&lost), quota: Arc::clone(&slot.quota) };
         wgpu.set_device_lost_callback({
-            let loss = loss.clone();
+            let end_of_device = end_of_device.clone();
             move |reason, message| {
                 let reason = match reason {
                     wgpu::DeviceLostReason::Unknown => wit::GpuDeviceLostReason::Unknown,
                     wgpu::DeviceLostReason::Destroyed => wit::GpuDeviceLostReason::Destroyed,
                 };
-                loss.happened(LostInfo { reason, message });
+                end_of_device.happened(LostInfo { reason, message });
             }
         });
         let on_failure = {
-            let loss = loss.clone();
-            move |message: &str| loss.given_up(message)
+            let end_of_device = end_of_device.clone();
+            move |message: &str| end_of_device.given_up(message)
         };
         let poller = Poller::start(wgpu.clone(), on_failure).map_err(|error| error.to_string())?;
         let (label, queue_label) = (Mutex::new(label), Mutex::new(queue_label));
@@ -112,7 +112,7 @@ impl Device {
                 gpu,
                 wgpu,
                 queue,
-                loss,
+                loss: end_of_device,
                 poller,
                 timeline,
                 label,

@@ -59,8 +59,8 @@ async fn a_scene_has_a_bounded_number_of_devices_and_one_that_is_dropped_makes_r
 }
 
 /// What became of a device, by its `lost`.
-async fn reason_of_loss(scene: &mut Scene, device: Resource<Device>) -> GpuDeviceLostReason {
-    let lost = scene.view().table.get(&device).unwrap().loss();
+fn reason_of_loss(scene: &mut Scene, device: &Resource<Device>) -> GpuDeviceLostReason {
+    let lost = scene.view().table.get(device).unwrap().loss();
     let info = lost.borrow().clone().expect("the device is lost");
     let info = scene.view().table.push(info).unwrap();
     scene.view().reason(info).unwrap()
@@ -74,7 +74,7 @@ async fn row_37_a_device_that_its_driver_gave_up_is_lost_and_counted_and_the_nex
     scene.view().table.get(&device).unwrap().fail("the GPU was reset");
     scene.view().table.get(&device).unwrap().fail("and this is not told any more");
     let device = scene.device();
-    assert_eq!(reason_of_loss(&mut scene, device).await, GpuDeviceLostReason::Unknown);
+    assert_eq!(reason_of_loss(&mut scene, &device), GpuDeviceLostReason::Unknown);
     assert_eq!(work.losses(), 1);
     // What is asked of it has no effect and is no error.
     scene.buffer(16, GpuBufferUsage::VERTEX, true);
@@ -97,7 +97,7 @@ async fn row_37_a_device_that_the_scene_destroys_is_no_loss_of_the_drivers() {
     let device = scene.device();
     HostGpuDevice::destroy(&mut scene.view(), device).unwrap();
     let device = scene.device();
-    assert_eq!(reason_of_loss(&mut scene, device).await, GpuDeviceLostReason::Destroyed);
+    assert_eq!(reason_of_loss(&mut scene, &device), GpuDeviceLostReason::Destroyed);
     assert_eq!(scene.view().ctx.gpu_work().losses(), 0);
 }
 
