@@ -132,6 +132,11 @@ pub(crate) enum Bench {
     },
 }
 
+/// What the limits of a scene come to when none is set.
+fn default_scene_bytes() -> u64 {
+    renderer_protocol::SceneLimits::default().total_memory_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -156,9 +161,4 @@ mod tests {
         let Command::Serve(serve) = cli.command else { panic!("{cli:?}") };
         assert_eq!(serve.settings.listen.unwrap().port(), 8080);
     }
-}
-
-/// What the limits of a scene come to when none is set.
-fn default_scene_bytes() -> u64 {
-    renderer_protocol::SceneLimits::default().total_memory_bytes()
 }

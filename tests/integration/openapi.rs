@@ -143,6 +143,14 @@ fn every_answer_is_one_that_the_document_describes() {
         (status(api.call("GET", screenshot, &[&session], &[], b"")) == 200).then_some(())
     });
 
+    let (grants, grant) = ("/api/sessions/{id}/grants", "/api/sessions/{id}/grants/{grant}");
+    assert_eq!(status(api.call("POST", grants, &[NO_SESSION], &[JSON], b"{}")), 404);
+    assert_eq!(status(api.call("POST", grants, &[&session], &[JSON], br#"{"role":"admin"}"#)), 400);
+    let granted = api.call("POST", grants, &[&session], &[JSON], br#"{"role":"viewer","seconds":60}"#);
+    let granted = granted.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(status(api.call("DELETE", grant, &[&session, &granted], &[], b"")), 204);
+    assert_eq!(status(api.call("DELETE", grant, &[&session, &granted], &[], b"")), 404);
+
     let (endpoint, resource) = ("/whep/{session}", "/whep/{session}/{viewer}");
     assert!(matches!(status(api.call("OPTIONS", endpoint, &[&session], &[], b"")), 200 | 204));
     assert!(matches!(status(api.call("OPTIONS", resource, &[&session, NO_SESSION], &[], b"")), 200 | 204));
