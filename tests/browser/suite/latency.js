@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { distribution, isNew } from '../../../web-client/measure.js';
 import { MOVED_LEVELS, pause, stillPicture, until, untilState, withPage } from './browser.js';
+import { startServer } from './server.js';
 
 const WINDOW = { viewport: { width: 1280, height: 720 } };
 const INPUTS = 40;
@@ -71,8 +72,9 @@ export function latency(shared) {
 
     it('latency: from creating a session to its first decoded picture', async (context) => {
         const times = [];
+        const server = await startServer(['--warm-workers', '1']);
         for (let start = 0; start <= STARTS; start += 1) {
-            const ms = await withPage(shared.browser, `${shared.server.url}/view/orbit`, WINDOW, async (page) => {
+            const ms = await withPage(shared.browser, `${server.url}/view/orbit`, WINDOW, async (page) => {
                 await untilState(page, 'live');
                 return page.evaluate(() => {
                     const created = performance.getEntriesByType('resource').find(({ name }) => new URL(name).pathname === '/api/sessions');
@@ -84,6 +86,7 @@ export function latency(shared) {
             // The first one may have had to compile the scene.
             if (start > 0) times.push(ms);
         }
+        await server.stop();
         context.diagnostic(row('create → first picture', times));
     });
 }

@@ -35,11 +35,13 @@ export const GRACE_SECONDS = 2;
 export async function startServer(options = []) {
     assert.ok(existsSync(BINARY), `${BINARY} is missing: make build`);
     assert.ok(existsSync(SCENES), `${SCENES} is missing: make scenes`);
+    // The tests count the workers of sessions, so none waits for one unless a test wants that.
+    const warm = options.includes('--warm-workers') ? [] : ['--warm-workers', '0'];
     const data = mkdtempSync(path.join(os.tmpdir(), 'scenecast-data-'));
     const process_ = spawn(
         BINARY,
         ['serve', '--listen', '127.0.0.1:0', '--webrtc-udp-port', '0', '--scenes', SCENES, '--data', data,
-            '--session-grace-seconds', String(GRACE_SECONDS), ...options],
+            '--session-grace-seconds', String(GRACE_SECONDS), ...warm, ...options],
         { stdio: ['ignore', 'pipe', 'pipe'] },
     );
     let log = '';

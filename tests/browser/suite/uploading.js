@@ -127,7 +127,9 @@ export function uploading(shared) {
     it('a scene can be added and deleted with the keyboard alone, and a deleted one is asked about first', async () => {
         await withPage(shared.browser, gallery(), DESKTOP, async (page) => {
             await untilListed(page);
+            await page.locator('#add').waitFor();
             await page.keyboard.press('Tab');
+            assert.equal(await page.evaluate(() => document.activeElement?.id), 'files');
             const chosen = page.waitForEvent('filechooser');
             await page.keyboard.press('Enter');
             await (await chosen).setFiles([scene('triangle', 'by keyboard.wasm')]);
