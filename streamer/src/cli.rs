@@ -24,7 +24,8 @@ pub(crate) enum Command {
     /// Serve scenes to browsers
     ///
     /// Every setting can be given as a flag, as an environment variable, or in a file of lines such as `max-viewers = 4`; a flag
-    /// goes before the environment, that before the file. SIGTERM or Ctrl-C ends all sessions in order.
+    /// goes before the environment, that before the file. SIGTERM takes no more sessions and lets those that run go on for
+    /// --drain-seconds; Ctrl-C ends them in order at once.
     Serve(Box<Serve>),
 
     /// Render frames of a scene into files, without a browser and as fast as they come

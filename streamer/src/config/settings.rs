@@ -30,7 +30,7 @@ pub struct Settings {
     #[arg(long, value_name = "FOLDER", env = "SCENECAST_SCENES")]
     pub scenes: Option<PathBuf>,
 
-    /// Where compiled scenes and drivers' caches are kept [default: scenecast in the folder of the user's caches, such as ~/.cache]
+    /// Where compiled scenes and copies of uploaded ones are kept [default: scenecast in the folder of the user's caches, such as ~/.cache]
     #[arg(long, value_name = "FOLDER", env = "SCENECAST_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
 
