@@ -25,6 +25,34 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The folder or file of `streamer/src` that a source belongs to, without its ending.
+fn module(source: &Path) -> &str {
+    let inside = source.strip_prefix(root().join("streamer/src")).unwrap();
+    Path::new(inside.iter().next().unwrap()).file_stem().unwrap().to_str().unwrap()
+}
+
+/// The modules that the root of a crate declares.
+fn modules(crate_root: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(crate_root)).unwrap();
+    let names = text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
+    names.filter_map(|name| name.strip_suffix(';')).map(str::to_owned).collect()
+}
+
+fn assert_names_no_crate(source: &Path, name: &str) {
+    let text = fs::read_to_string(source).unwrap();
+    let name = name.replace('-', "_");
+    for way in [format!("{name}::"), format!("use {name};"), format!("extern crate {name}")] {
+        assert!(!text.contains(&way), "{} names a crate that it must not know: {way}", source.display());
+    }
+}
+
+/// The names that a manifest depends on only with a feature.
+fn optional_dependencies(manifest: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let optional = text.lines().filter(|line| line.contains("optional = true"));
+    optional.map(|line| line.split_once(" = ").unwrap().0.to_owned()).collect()
+}
+
 /// The names that a manifest depends on.
 fn dependencies(manifest: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(manifest)).unwrap();
@@ -45,15 +73,24 @@ fn the_library_of_the_streamer_does_not_name_the_renderer() {
     for module in MEETING_POINTS {
         assert!(!library.contains(&format!("mod {module};")), "{module}");
     }
-    let is_meeting_point = |path: &Path| {
-        let module = path.strip_prefix(root().join("streamer/src")).unwrap().iter().next().unwrap();
-        MEETING_POINTS.iter().any(|name| Path::new(module).file_stem() == Some(name.as_ref()))
-    };
-    for path in sources.iter().filter(|path| !is_meeting_point(path)) {
-        let text = fs::read_to_string(path).unwrap();
-        for name in ["renderer::", "use renderer;", "extern crate renderer"] {
-            assert!(!text.contains(name), "{} names the renderer: {name}", path.display());
-        }
+    for path in sources.iter().filter(|path| !MEETING_POINTS.contains(&module(path))) {
+        assert_names_no_crate(path, "renderer");
+    }
+}
+
+#[test]
+fn the_library_of_the_streamer_is_built_without_what_only_the_binary_needs() {
+    let optional = optional_dependencies("streamer/Cargo.toml");
+    for name in ["renderer", "renderer-cell", "wgpu"] {
+        assert!(optional.iter().any(|optional| optional == name), "{name} is not optional: {optional:?}");
+    }
+    let modules = modules("streamer/src/lib.rs");
+    let sources = sources(&root().join("streamer/src"));
+    let library: Vec<_> =
+        sources.iter().filter(|path| modules.iter().any(|name| name == module(path))).collect();
+    assert!(library.iter().any(|path| path.ends_with("rtc/offer.rs")), "{modules:?}");
+    for path in library {
+        optional.iter().for_each(|name| assert_names_no_crate(path, name));
     }
 }
 
