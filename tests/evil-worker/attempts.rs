@@ -2,7 +2,10 @@
 
 use std::{ffi::CString, io::Result, mem::size_of, path::PathBuf};
 
-use libc::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, AF_VSOCK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
+use libc::{
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_TIPC, AF_UNIX, AF_VSOCK, SOCK_DGRAM, SOCK_RAW,
+    SOCK_SEQPACKET, SOCK_STREAM,
+};
 
 use crate::calls::{call, text};
 
@@ -10,7 +13,7 @@ use crate::calls::{call, text};
 pub(crate) struct Targets {
     /// The process that started this one, in the role of the broker.
     pub(crate) parent: usize,
-    /// A folder of the parent's with a file `artifact` in it: the cache.
+    /// A folder of the parent's with a file `artifact` in it, the cache, and with a datagram socket `socket`, as a service's.
     pub(crate) folder: PathBuf,
 }
 
@@ -53,6 +56,7 @@ pub(crate) fn report(attempts: &[Attempt]) {
 pub(crate) fn all(targets: &Targets) -> Vec<Attempt> {
     let mut attempts = files(targets);
     attempts.extend(sockets());
+    attempts.extend(pairs(targets));
     attempts.extend(processes(targets.parent));
     attempts.extend(privileges(targets.parent));
     attempts.extend(the_kernel());
@@ -167,13 +171,6 @@ fn sockets() -> Vec<Attempt> {
         Attempt::new("socket: netlink", move || socket(AF_NETLINK, SOCK_RAW)).harmless(),
         Attempt::new("socket: packets", move || socket(AF_PACKET, SOCK_RAW)),
         Attempt::new("socket: to the host of a virtual machine", move || socket(AF_VSOCK, SOCK_STREAM)),
-        Attempt::new("a pair of sockets that is no Unix one", || {
-            let mut pair = [0_i32; 2];
-            call(
-                libc::SYS_socketpair,
-                [libc::AF_TIPC as usize, SOCK_STREAM as usize, 0, pair.as_mut_ptr() as usize],
-            )
-        }),
         Attempt::new("connect the socket that it was given", move || {
             call(libc::SYS_connect, [0, address, bytes])
         }),
@@ -189,6 +186,80 @@ fn sockets() -> Vec<Attempt> {
             )
         }),
     ]
+}
+
+/// What an end of a pair of sockets can be used for beside talking to the other one.
+fn pairs(targets: &Targets) -> Vec<Attempt> {
+    // SAFETY: an address of zeros is one.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = AF_UNIX as u16;
+    let path = targets.folder.join("socket");
+    let path = path.as_os_str().as_encoded_bytes();
+    assert!(path.len() < address.sun_path.len());
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = *from as libc::c_char;
+    }
+    let to_service = std::ptr::from_ref(Box::leak(Box::new(address))) as usize;
+    let send_to = move |socket: usize| {
+        call(libc::SYS_sendto, [socket, text(c"evil"), 4, 0, to_service, size_of::<libc::sockaddr_un>()])
+    };
+    vec![
+        Attempt::new("a pair of sockets that is no Unix one", || pair(AF_TIPC, SOCK_STREAM)),
+        Attempt::new("a pair of sockets for datagrams", || pair(AF_UNIX, SOCK_DGRAM)).harmless(),
+        Attempt::new("the same with flags", || pair(AF_UNIX, SOCK_DGRAM | libc::SOCK_CLOEXEC)).harmless(),
+        Attempt::new("a pair of sockets for packets in order", || pair(AF_UNIX, SOCK_SEQPACKET)).harmless(),
+        Attempt::new("a pair of raw sockets", || pair(AF_UNIX, SOCK_RAW)).harmless(),
+        Attempt::new("a datagram to a service of the machine", move || send_to(pair(AF_UNIX, SOCK_DGRAM)?))
+            .harmless(),
+        Attempt::new("the same from a pair that it may have", move || send_to(pair(AF_UNIX, SOCK_STREAM)?)),
+        Attempt::new("the same from the socket that it was given", move || send_to(0)),
+        Attempt::new("a descriptor in flight", || descriptors_in_flight(1, libc::SYS_sendmsg)).harmless(),
+        Attempt::new("a descriptor in flight by the call for many messages", || {
+            descriptors_in_flight(1, libc::SYS_sendmmsg)
+        })
+        .harmless(),
+        // The kernel counts them for all processes of a user together: nobody else could send one.
+        Attempt::new("1,025 descriptors in flight", || descriptors_in_flight(1_025, libc::SYS_sendmsg)),
+    ]
+}
+
+/// One end of a pair. The other one stays open.
+fn pair(family: i32, kind: i32) -> Result<usize> {
+    let mut pair = [0_i32; 2];
+    call(libc::SYS_socketpair, [family as usize, kind as usize, 0, pair.as_mut_ptr() as usize])?;
+    Ok(pair[0] as usize)
+}
+
+/// Sends descriptors that nobody receives, one a message.
+fn descriptors_in_flight(count: usize, by: libc::c_long) -> Result<usize> {
+    /// Space for a header and one descriptor, as the kernel wants it aligned.
+    #[repr(C, align(8))]
+    struct Control {
+        header: libc::cmsghdr,
+        descriptor: i32,
+        _padding: i32,
+    }
+    let socket = pair(AF_UNIX, SOCK_STREAM)?;
+    let descriptor_bytes = size_of::<i32>() as u32;
+    // SAFETY: these are counts and pointers, of which zeros are none.
+    let (mut control, mut message) = unsafe { std::mem::zeroed::<(Control, libc::mmsghdr)>() };
+    // SAFETY: this only computes.
+    control.header.cmsg_len = unsafe { libc::CMSG_LEN(descriptor_bytes) } as _;
+    control.header.cmsg_level = libc::SOL_SOCKET;
+    control.header.cmsg_type = libc::SCM_RIGHTS;
+    control.descriptor = 0;
+    let mut data = libc::iovec { iov_base: text(c"x") as *mut libc::c_void, iov_len: 1 };
+    message.msg_hdr.msg_iov = &raw mut data;
+    message.msg_hdr.msg_iovlen = 1;
+    message.msg_hdr.msg_control = (&raw mut control).cast();
+    message.msg_hdr.msg_controllen = size_of::<Control>() as _;
+    // One message is the first part of one of many. A message that is sent returns its length, which is 1, and so does one of many.
+    for _ in 0..count {
+        let flags_or_count = [libc::MSG_DONTWAIT as usize, 1];
+        let third = flags_or_count[usize::from(by == libc::SYS_sendmmsg)];
+        call(by, [socket, (&raw mut message) as usize, third, libc::MSG_DONTWAIT as usize])?;
+    }
+    Ok(count)
 }
 
 fn processes(parent: usize) -> Vec<Attempt> {

@@ -56,8 +56,13 @@ fn conditional() -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_clone,
         vec![all([argument(0, SeccompCmpOp::MaskedEq(CLONE_MASK), CLONE_THREAD)?])?],
     );
-    // Two ends of one connection, by which the asynchronous runtime wakes itself. No other family has such pairs that lead anywhere.
-    rules.insert(libc::SYS_socketpair, vec![all([argument(0, SeccompCmpOp::Eq, AF_UNIX)?])?]);
+    // Two ends of one connection, by which the asynchronous runtime wakes itself. An end of a pair of datagram sockets could send to any
+    // socket that has a path, of which Landlock knows nothing.
+    let is_stream = argument(1, SeccompCmpOp::MaskedEq(SOCKET_TYPE_MASK), SOCK_STREAM)?;
+    rules.insert(libc::SYS_socketpair, vec![all([argument(0, SeccompCmpOp::Eq, AF_UNIX)?, is_stream])?]);
+    // To the other end alone: the address is none.
+    let no_address = SeccompCondition::new(4, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?;
+    rules.insert(libc::SYS_sendto, vec![all([no_address])?]);
     // To its own threads, as `abort` does.
     rules.insert(libc::SYS_tgkill, vec![all([argument(0, SeccompCmpOp::Eq, own_process)?])?]);
     // Its own limits, which are as low as they can be.
@@ -86,6 +91,9 @@ const CLONE_MASK: u64 = CLONE_THREAD
         .unsigned_abs() as u64;
 
 const AF_UNIX: u64 = libc::AF_UNIX.unsigned_abs() as u64;
+const SOCK_STREAM: u64 = libc::SOCK_STREAM.unsigned_abs() as u64;
+/// The other bits are flags.
+const SOCKET_TYPE_MASK: u64 = 0xf;
 const PR_SET_NAME: u64 = 15;
 const PR_GET_NAME: u64 = 16;
 const PR_SET_VMA: u64 = 0x5356_4d41;
@@ -157,6 +165,8 @@ mod tests {
                 libc::SYS_socket,
                 libc::SYS_connect,
                 libc::SYS_bind,
+                libc::SYS_sendmsg,
+                libc::SYS_sendmmsg,
                 libc::SYS_ptrace,
                 libc::SYS_mount,
                 libc::SYS_unshare,
