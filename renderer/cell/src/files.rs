@@ -81,9 +81,11 @@ const SYSTEM_FILES: &[&str] = &[
 const DRIVER_VARIABLES: &[&str] =
     &["LD_LIBRARY_PATH", "LIBGL_DRIVERS_PATH", "VK_ADD_DRIVER_FILES", "VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 
-/// GPUs, as Mesa's drivers, as WSL and as NVIDIA's driver find them. NVIDIA's nodes have numbers.
-const DEVICES: &[&str] = &["/dev/dri", "/dev/dxg"];
-const NVIDIA_DEVICES: &str = "nvidia";
+/// GPUs, as Mesa's drivers, as WSL and as NVIDIA's driver find them: folders, and the beginnings of names in them. Not Mesa's `card0`: who opens
+/// that node first owns the screens of its GPU. A software rasteriser needs none of them.
+const DEVICES: &[(&str, &str)] = &[("/dev/dri", "renderD"), ("/dev", "dxg"), ("/dev", "nvidia")];
+/// Drivers list it, to find their nodes.
+const DEVICE_FOLDER: &str = "/dev/dri";
 
 pub(crate) fn restrict(config: &CellConfig) -> Result<(), String> {
     match rules(config) {
@@ -120,8 +122,8 @@ fn rules(config: &CellConfig) -> Result<RulesetStatus, RulesetError> {
     let rules = match config.kind {
         Kind::Worker => rules
             .add_rules(path_beneath_rules(DRIVER_FILES, read))?
-            .add_rules(path_beneath_rules(DEVICES, use_device))?
-            .add_rules(path_beneath_rules(nvidia_devices(), use_device))?,
+            .add_rules(path_beneath_rules([DEVICE_FOLDER], AccessFs::ReadDir))?
+            .add_rules(path_beneath_rules(devices(), use_device))?,
         Kind::Compiler => rules.add_rules(path_beneath_rules(&config.writable, own))?,
     };
     Ok(rules.restrict_self()?.ruleset)
@@ -134,8 +136,32 @@ fn named_by_operator() -> Vec<PathBuf> {
     paths.filter(|path| path.is_absolute() && path != Path::new("/")).collect()
 }
 
-fn nvidia_devices() -> Vec<PathBuf> {
-    let nodes = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let is_nvidia = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(NVIDIA_DEVICES.as_bytes());
-    nodes.filter(|node| is_nvidia(&node.file_name())).map(|node| node.path()).collect()
+fn devices() -> Vec<PathBuf> {
+    DEVICES.iter().flat_map(|(folder, name)| nodes(Path::new(folder), name)).collect()
+}
+
+/// What is in the folder and has a name that begins so.
+fn nodes(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_one = |entry: &std::ffi::OsStr| entry.as_encoded_bytes().starts_with(name.as_bytes());
+    entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_its_nodes_for_rendering_and_not_those_for_screens() {
+        let folder = std::env::temp_dir().join(format!("scenecast-dri-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for node in ["card0", "renderD128", "renderD129", "by-path"] {
+            std::fs::write(folder.join(node), "").unwrap();
+        }
+        let mut found = nodes(&folder, DEVICES[0].1);
+        found.sort();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, [folder.join("renderD128"), folder.join("renderD129")]);
+        assert_eq!(nodes(&folder, "renderD"), Vec::<PathBuf>::new());
+    }
 }
