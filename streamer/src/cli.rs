@@ -69,6 +69,10 @@ pub(crate) enum Command {
         /// The processor time that this process may use
         #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_COMPILE_SECONDS)]
         cpu_seconds: u64,
+
+        /// Read nothing where a part of the sandbox is lacking
+        #[arg(long)]
+        require_sandbox: bool,
     },
 
     /// Measure how fast this machine is

@@ -42,8 +42,9 @@ fn main() -> ExitCode {
         Command::Render(render) => headless::render(&render),
         Command::Check { scene, json } => headless::check(&scene, json),
         Command::Worker { memory_bytes } => run_worker(memory_bytes),
-        Command::Compile { cache, memory_bytes, cpu_seconds } => {
-            run_compile(&cache, memory_bytes, cpu_seconds)
+        Command::Compile { cache, memory_bytes, cpu_seconds, require_sandbox } => {
+            let cell = CellConfig::compiler(&Cache::folder_in(&cache), memory_bytes, cpu_seconds);
+            run_compile(&cache, &cell, require_sandbox)
         }
         Command::Bench { bench } => run_bench(bench),
     }
@@ -141,13 +142,20 @@ fn run_bench(bench: Bench) -> ExitCode {
     })
 }
 
-fn run_compile(cache: &Path, memory_bytes: u64, cpu_seconds: u64) -> ExitCode {
+fn run_compile(cache: &Path, cell: &CellConfig, is_sandbox_required: bool) -> ExitCode {
     // The rule for a folder is made of a folder that is there. If it cannot be made, the report will say so.
     let _ = Cache::open(cache);
-    // What the system refuses here it refuses to workers too, and they tell the broker.
-    let cell = CellConfig::compiler(&Cache::folder_in(cache), memory_bytes, cpu_seconds);
-    if let Err(error) = renderer_cell::enter(&cell) {
-        return no_cell(&error);
+    let cell = match renderer_cell::enter(cell) {
+        Ok(cell) => cell,
+        Err(error) => return no_cell(&error),
+    };
+    // What is lacking for any process the first worker has told the broker. Nothing of the input has been read yet.
+    if let Some(missing) = cell.missing().next().filter(|_| is_sandbox_required) {
+        say(&format!(
+            "--require-sandbox is set and the compiler has no {}: {}",
+            missing.part, missing.reason
+        ));
+        return ExitCode::FAILURE;
     }
     logging::for_child();
     report(renderer_entry::compile(cache).and_then(|report| {

@@ -259,6 +259,24 @@ fn row_33_a_server_that_requires_the_sandbox_does_not_start_where_a_part_is_lack
 }
 
 #[test]
+fn row_33_a_compiler_that_requires_the_sandbox_reads_nothing_where_a_part_is_lacking() {
+    let folder = tempfile::tempdir().unwrap();
+    let compile = |required: &[&str]| {
+        let mut command = without_landlock();
+        command.args(["compile", "--cache"]).arg(folder.path()).args(required);
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let output = compile(&["--require-sandbox"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("Landlock") && error.contains("--require-sandbox"), "{error}");
+    assert!(output.stdout.is_empty());
+    // Where it is not required, what is missing is its input.
+    let error = String::from_utf8(compile(&[]).stderr).unwrap();
+    assert!(error.contains("standard input has no key"), "{error}");
+}
+
+#[test]
 fn a_server_that_does_not_require_the_sandbox_says_what_is_lacking_and_serves() {
     let options = ServerOptions { built_scenes: &["orbit"], ..ServerOptions::default() };
     let server = Server::start_as(without_landlock(), &options);

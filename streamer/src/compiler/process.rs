@@ -131,11 +131,17 @@ pub(super) async fn run(
     command.arg("--cache").arg(program.cache_dir());
     command.args(["--memory-bytes", &config.memory_bytes.to_string()]);
     command.args(["--cpu-seconds", &cpu_seconds(config).to_string()]);
+    if program.sandbox().is_required {
+        command.arg("--require-sandbox");
+    }
     command.env("RAYON_NUM_THREADS", MAX_THREADS).env("MALLOC_ARENA_MAX", MALLOC_ARENAS);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = Group(command.spawn()?);
     // Before it is given anything to compile.
-    let _control_group = program.contain(&process.0).await;
+    let lacking = |error| {
+        io::Error::other(format!("the sandbox is required and the compiler has no control group: {error}"))
+    };
+    let _control_group = program.contain(&process.0).await.map_err(lacking)?;
     let out_of_memory = Arc::new(AtomicBool::new(false));
     let mut stderr_read = None;
     if let Some(stderr) = process.0.stderr.take() {

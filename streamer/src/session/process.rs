@@ -52,7 +52,7 @@ pub struct Program {
 pub struct Sandbox {
     /// The memory that its scene may have, a GPU's included.
     pub scene_bytes: u64,
-    /// Whether a worker without all parts of its cell is refused.
+    /// Whether a process that lacks a part of its cell, or a control group, is refused.
     pub is_required: bool,
 }
 
@@ -90,11 +90,13 @@ impl Program {
         Self { class: Class::Background, ..self.clone() }
     }
 
-    /// Puts a child process that has just been started into its control group, as long as the result is kept.
-    pub(crate) async fn contain(&self, child: &tokio::process::Child) -> Group {
+    /// Puts a child process that has just been started into its control group, as long as the result is kept. Where the sandbox is
+    /// required, it is an error that this cannot be done.
+    pub(crate) async fn contain(&self, child: &tokio::process::Child) -> std::io::Result<Group> {
         match child.id() {
-            Some(process) => self.cgroups.contain(process, self.class).await,
-            None => Group::default(),
+            Some(process) => self.cgroups.contain(process, self.class, self.sandbox.is_required).await,
+            // It has ended.
+            None => Ok(Group::default()),
         }
     }
 

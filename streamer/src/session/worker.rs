@@ -155,7 +155,8 @@ impl Worker {
             tokio::spawn(log_stderr(stderr, "worker").in_current_span());
         }
         // Before the first message: until then it has done nothing that a limit is for.
-        let group = program.contain(&child).await;
+        let lacking = |error| StartError::Sandbox(format!("control group of its own: {error}"));
+        let group = program.contain(&child).await.map_err(lacking)?;
         let mut stream = UnixStream::from_std(ours)?;
         let opening = async {
             codec::greet(&mut stream).await?;

@@ -157,6 +157,13 @@ impl Hierarchy {
         admit(&broker, std::process::id())
     }
 
+    /// One whose folder is not there any more.
+    #[cfg(test)]
+    pub(super) fn taken_away(below: &Path) -> Self {
+        let top = below.join("gone");
+        Self { version: Version::Two, controllers: Controller::ALL.into(), base: below.to_owned(), top }
+    }
+
     pub(super) fn has(&self, controller: Controller) -> bool {
         self.controllers.contains(&controller)
     }

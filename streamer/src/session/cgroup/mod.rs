@@ -7,6 +7,7 @@
 mod hierarchy;
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -150,14 +151,15 @@ impl Cgroups {
     }
 
     /// Puts a process that has just been started into a group of its own. The kernel takes up to some ten milliseconds for this, so
-    /// it is done where waiting is no harm.
-    pub async fn contain(&self, process: u32, class: Class) -> Group {
-        let Some(tree) = self.0.clone() else { return Group::default() };
-        let made = tokio::task::spawn_blocking(move || Group::make(tree, process, class)).await;
-        made.unwrap_or_else(|error| {
-            tracing::error!(%error, "making a control group failed");
-            Group::default()
-        })
+    /// it is done where waiting is no harm. An error says why a group that is required cannot be had, which the kernel may refuse at
+    /// any time, whatever it allowed before; where it is not required, the process runs without.
+    pub async fn contain(&self, process: u32, class: Class, is_required: bool) -> io::Result<Group> {
+        let Some(tree) = self.0.clone() else {
+            let none = || io::Error::other("there are no control groups here");
+            return if is_required { Err(none()) } else { Ok(Group::default()) };
+        };
+        let made = tokio::task::spawn_blocking(move || Group::make(tree, process, class, is_required)).await;
+        made.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 
@@ -178,23 +180,30 @@ struct Made {
 }
 
 impl Group {
-    fn make(tree: Arc<Tree>, process: u32, class: Class) -> Self {
+    fn make(tree: Arc<Tree>, process: u32, class: Class, is_required: bool) -> io::Result<Self> {
         tree.remove_left();
         let number = tree.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("process-{number}");
         let settings = tree.settings(class);
-        let folders = tree.hierarchies.iter().map(|hierarchy| {
+        let mut folders = Vec::new();
+        for hierarchy in &tree.hierarchies {
             let made = hierarchy.make(&name, &settings).and_then(|folder| {
                 hierarchy::admit(&folder, process).inspect_err(|_| drop(std::fs::remove_dir(&folder)))?;
                 Ok(folder)
             });
-            made.inspect_err(
-                |error| tracing::warn!(%error, process, "a process runs outside of a control group"),
-            )
-            .ok()
-        });
-        let folders = folders.collect();
-        Self(Some(Made { tree, folders }))
+            match made {
+                Ok(folder) => folders.push(Some(folder)),
+                Err(error) if is_required => {
+                    tree.remove(folders.into_iter().flatten().collect());
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, process, "a process runs outside of a control group");
+                    folders.push(None);
+                }
+            }
+        }
+        Ok(Self(Some(Made { tree, folders })))
     }
 
     /// Gives it what processes of this class may have.
@@ -307,8 +316,25 @@ mod tests {
 
     #[tokio::test]
     async fn without_control_groups_a_process_runs_as_it_is() {
-        let group = Cgroups::default().contain(std::process::id(), Class::Session).await;
+        let group = Cgroups::default().contain(std::process::id(), Class::Session, false).await.unwrap();
         group.set_class(Class::Background);
         assert_eq!(group.ran_out_of_memory(), None);
+    }
+
+    #[tokio::test]
+    async fn row_33_a_process_that_must_be_in_a_control_group_is_refused_when_none_can_be_made_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Tree {
+            hierarchies: vec![Hierarchy::taken_away(folder.path())],
+            session_memory_bytes: 0,
+            background_memory_bytes: 0,
+            last_number: AtomicU64::new(0),
+            leaving: Mutex::default(),
+        };
+        let cgroups = Cgroups(Some(Arc::new(tree)));
+        let error = cgroups.contain(std::process::id(), Class::Session, true).await.unwrap_err();
+        assert!(error.to_string().contains("process-1"), "{error}");
+        assert!(cgroups.contain(std::process::id(), Class::Session, false).await.is_ok());
+        assert!(Cgroups::default().contain(std::process::id(), Class::Session, true).await.is_err());
     }
 }
