@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -91,6 +92,11 @@ pub enum Stop {
     Now,
 }
 
+/// File descriptors of a session: two sockets and a pipe of its worker, and what is open for it for a moment.
+const DESCRIPTORS_OF_SESSION: usize = 16;
+/// Those of the runtime, the library, compilers and workers that wait.
+const OTHER_DESCRIPTORS: usize = 256;
+
 /// Said where there are no tokens.
 const OPEN_NOTE: &str = "There are no tokens: every user and program of this machine may do everything here. Set --auth-token to change that.";
 
@@ -108,6 +114,7 @@ pub async fn run(
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = Stop>,
 ) -> Result<(), ServeError> {
+    raise_open_files(config.max_sessions);
     let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
     let metrics = Arc::new(Metrics::new());
     let sandbox = Sandbox {
@@ -190,6 +197,26 @@ pub async fn run(
     rtc.shutdown().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets this process open as many files as it may, because connections take up what a shell or a service manager gives by default. It is
+/// also more than its workers may have, all of whose descriptors that are on their way over sockets the kernel counts together with ours.
+fn raise_open_files(max_sessions: usize) {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let may_have = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let sessions = max_sessions.saturating_mul(DESCRIPTORS_OF_SESSION);
+    let needed = http::serve::MAX_CONNECTIONS.saturating_add(sessions).saturating_add(OTHER_DESCRIPTORS);
+    if may_have < u64::try_from(needed).unwrap_or(u64::MAX) {
+        tracing::warn!(
+            may_have,
+            needed,
+            "this process may open fewer files than all its connections and sessions need; raise the limit, in a service with LimitNOFILE="
+        );
+    }
 }
 
 /// Control groups for the processes that handle scenes, as far as they can be had.

@@ -276,6 +276,35 @@ fn row_33_a_compiler_that_requires_the_sandbox_reads_nothing_where_a_part_is_lac
     assert!(error.contains("standard input has no key"), "{error}");
 }
 
+/// The soft and the hard limit of open files that a process has.
+fn open_files(process: Pid) -> [String; 2] {
+    let limits = proc(process, "limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let numbers: Vec<_> = line.split_whitespace().take(2).map(str::to_owned).collect();
+    numbers.try_into().unwrap()
+}
+
+#[test]
+fn row_33_a_server_may_open_more_files_than_its_workers_and_says_when_that_is_too_few() {
+    let start = |limits: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!(r#"{limits}; exec "$0" "$@""#)]).arg(binary::scenecast());
+        Server::start_as(command, &ServerOptions { built_scenes: &["orbit"], ..ServerOptions::default() })
+    };
+    let warning = "this process may open fewer files";
+    let server = start("ulimit -S -n 256");
+    let [soft, hard] = open_files(server.process());
+    assert_eq!(soft, hard);
+    server.running_session("orbit");
+    assert_eq!(open_files(only_worker(&server)), ["1024", "1024"]);
+    assert!(!server.log().contains(warning), "{}", server.log());
+    drop(server);
+    let server = start("ulimit -n 600");
+    assert_eq!(open_files(server.process()), ["600", "600"]);
+    assert!(server.log().contains(warning), "{}", server.log());
+    server.running_session("orbit");
+}
+
 #[test]
 fn a_server_that_does_not_require_the_sandbox_says_what_is_lacking_and_serves() {
     let options = ServerOptions { built_scenes: &["orbit"], ..ServerOptions::default() };

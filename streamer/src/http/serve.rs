@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::limits::AddressKey;
 
 /// A browser opens six, a server for many viewers needs one for each for a moment. Further ones wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 1024;
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 /// An office behind one address. So it takes several addresses to use up the places of all.
 const MAX_CONNECTIONS_OF_ADDRESS: usize = 256;
 /// A request head is one packet; who takes longer is broken, or means to hold the connection. It is also how long a connection may be
