@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, header};
 use super::{
     AccessError, Action, Owner, Principal, Role, SessionOwners,
     grants::{Grants, NoGrant, SteadyClock},
+    is_loopback,
     tokens::{HashKey, Parsed, Tokens},
 };
 use crate::{
@@ -72,7 +73,7 @@ impl Access {
         sessions: Arc<dyn SessionOwners>,
     ) -> Result<Self, AccessError> {
         let is_open = config.tokens.is_empty() && config.token_file.is_none();
-        if is_open && !listen.ip().to_canonical().is_loopback() {
+        if is_open && !is_loopback(listen.ip()) {
             return Err(AccessError::Unprotected { listen });
         }
         let protected = if is_open { None } else { Some(Self::protect(config)?) };
@@ -267,6 +268,7 @@ mod tests {
     fn without_tokens_only_this_machine_is_served() {
         assert!(access(&[], None, "127.0.0.1:1").unwrap().is_open());
         assert!(access(&[], None, "[::1]:1").unwrap().is_open());
+        assert!(access(&[], None, "[::ffff:127.0.0.1]:1").unwrap().is_open());
         for listen in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
             let Err(error) = access(&[], None, listen) else { panic!("{listen} is served") };
             assert!(error.to_string().contains("--auth-token"), "{error}");

@@ -7,7 +7,7 @@ mod access;
 mod grants;
 mod tokens;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,12 @@ impl Owner {
     pub fn anybody() -> Self {
         Self("anybody".to_owned())
     }
+}
+
+/// Whether an address is one of the loopback interface, however it is written: a socket that serves both families writes 127.0.0.1 as
+/// `::ffff:127.0.0.1`. What trusts this machine and what protects it must not disagree about that.
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// Whose sessions there are.
@@ -377,6 +383,21 @@ mod tests {
         }
         assert!(owner[1].sees(&Owner("alice".to_owned())) && !stranger[2].sees(&Owner("alice".to_owned())));
         assert!(stranger[3].sees(&Owner("alice".to_owned())), "an admin sees all");
+    }
+
+    #[test]
+    fn the_loopback_interface_has_addresses_of_three_forms() {
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("127.3.2.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::", false),
+            ("0.0.0.0", false),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().unwrap()), expected, "{address}");
+        }
     }
 
     #[test]

@@ -16,7 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::error::{Code, Problem};
+use crate::{
+    auth::is_loopback,
+    error::{Code, Problem},
+};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -26,7 +29,7 @@ impl AllowedHosts {
     /// For a server that listens there. Only on loopback anything is checked: elsewhere the name is somebody's choice, and being
     /// reachable is what the operator wants.
     pub fn new(listen: SocketAddr, added: &[String]) -> Self {
-        Self(listen.ip().is_loopback().then(|| added.iter().map(|name| name.to_ascii_lowercase()).collect()))
+        Self(is_loopback(listen.ip()).then(|| added.iter().map(|name| name.to_ascii_lowercase()).collect()))
     }
 
     fn allows(&self, authority: Option<&Authority>) -> bool {
@@ -34,8 +37,8 @@ impl AllowedHosts {
         // HTTP/1.0 knows no host; no browser speaks it.
         let Some(authority) = authority else { return true };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        is_loopback || host == "localhost" || host.ends_with(".localhost") || added.contains(&host)
+        let is_own_address = host.parse::<IpAddr>().is_ok_and(is_loopback);
+        is_own_address || host == "localhost" || host.ends_with(".localhost") || added.contains(&host)
     }
 }
 
@@ -76,6 +79,13 @@ mod tests {
         {
             assert!(!allows("127.0.0.1:8080", &[], host), "{host}");
         }
+    }
+
+    #[test]
+    fn a_server_on_loopback_is_one_however_its_address_is_written() {
+        assert!(!allows("[::ffff:127.0.0.1]:8080", &[], "example.com"));
+        assert!(allows("[::ffff:127.0.0.1]:8080", &[], "127.0.0.1:8080"));
+        assert!(allows("[::ffff:127.0.0.1]:8080", &[], "[::ffff:127.0.0.1]:8080"));
     }
 
     #[test]

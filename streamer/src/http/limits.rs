@@ -24,6 +24,7 @@ use governor::{
 
 use super::serve::ClientAddress;
 use crate::{
+    auth::is_loopback,
     config::RateConfig,
     error::{Code, Problem},
 };
@@ -169,7 +170,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) async fn limit(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     let client = request.extensions().get::<ClientAddress>().copied();
     let client = client.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ClientAddress(address)| address);
-    if limits.spares_loopback && client.to_canonical().is_loopback() {
+    if limits.spares_loopback && is_loopback(client) {
         return next.run(request).await;
     }
     let address = AddressKey::of(client);
