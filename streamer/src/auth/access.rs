@@ -60,6 +60,10 @@ impl Protected {
         }
         if let Some(file) = &self.file {
             parsed.extend(self.key.read_file(file)?);
+            // Also when it is read again: whatever writes it may have emptied it first, and has not finished.
+            if parsed.is_empty() {
+                return Err(AccessError::EmptyFile { path: file.clone() });
+            }
         }
         Ok(parsed)
     }
@@ -94,9 +98,6 @@ impl Access {
             tokens: RwLock::default(),
         };
         let tokens = Tokens::default().replace_with(protected.read()?)?;
-        if let (0, Some(path)) = (tokens.len(), &protected.file) {
-            return Err(AccessError::EmptyFile { path: path.clone() });
-        }
         Ok(Protected { tokens: RwLock::new(tokens), ..protected })
     }
 
@@ -336,6 +337,21 @@ mod tests {
         assert!(alice.revoked.is_cancelled());
         assert_eq!(who(ALICE).unwrap_err().code, Code::Unauthorized);
         assert!(who("1123456789abcdef").is_ok() && who("2123456789abcdef").is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_just_being_written_logs_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokens");
+        std::fs::write(&file, format!("alice:controller:{ALICE}\n")).unwrap();
+        let access = access(&[], Some(&file), "0.0.0.0:1").unwrap();
+        let headers = headers(&[&format!("Bearer {ALICE}")]);
+        let alice = access.identify(&headers).unwrap();
+        for unfinished in ["", "\n", "# who may do what\n"] {
+            std::fs::write(&file, unfinished).unwrap();
+            access.reload();
+            assert!(!alice.revoked.is_cancelled() && access.identify(&headers).is_ok(), "{unfinished:?}");
+        }
     }
 
     #[test]

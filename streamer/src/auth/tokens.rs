@@ -2,7 +2,13 @@
 //!
 //! Of a secret only a keyed hash is kept. Knows texts and hashes; nothing of requests.
 
-use std::{fmt::Write, io::Read, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+use std::{
+    fmt::Write,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    sync::Arc,
+};
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -94,7 +100,12 @@ impl HashKey {
             );
         }
         let mut text = String::new();
-        file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(file_error)?;
+        // One byte more shows that there is more; the tokens behind a cut would be gone without a word.
+        let read_bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(file_error)?;
+        if u64::try_from(read_bytes).map_or(true, |bytes| bytes > MAX_FILE_BYTES) {
+            let why = format!("it has more than {MAX_FILE_BYTES} bytes");
+            return Err(file_error(io::Error::new(io::ErrorKind::FileTooLarge, why)));
+        }
         let lines = text.lines().map(str::trim).enumerate();
         let tokens = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let parse = |(index, line): (usize, &str)| {
@@ -276,6 +287,22 @@ mod tests {
         let key = HashKey::random();
         let parsed = vec![key.parse("a:viewer:0123456789abcdef").unwrap(), key.parse(SECRET).unwrap()];
         assert!(matches!(Tokens::default().replace_with(parsed), Err(AccessError::SameSecret { .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_and_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let mut text = "alice:viewer:0123456789abcdef\n".to_owned();
+        while text.len() <= usize::try_from(MAX_FILE_BYTES).unwrap() {
+            text.push_str("# a long story\n");
+        }
+        std::fs::write(&path, &text).unwrap();
+        let Err(error) = HashKey::random().read_file(&path) else { panic!("it was taken") };
+        assert!(error.to_string().contains("more than 1048576 bytes"), "{error}");
+        text.truncate(usize::try_from(MAX_FILE_BYTES).unwrap());
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(HashKey::random().read_file(&path).unwrap().len(), 1);
     }
 
     #[test]
