@@ -36,7 +36,7 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 /// Tokens and sessions' ids cannot be guessed. Who tries, or whose program has gone wrong, costs no more than this; a page that asks
 /// for a session that has ended once a second is below it.
 const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(119);
-/// How long an address that guessed too often is not listened to.
+/// How long an address that guessed too often is not told whether a guess was right. Others behind it, who do not guess, notice nothing.
 const GUESSING_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whom a limit is for.
@@ -103,7 +103,7 @@ pub(super) struct Limits {
     uploads: PerAddress,
     sessions: PerAddress,
     guesses: PerAddress,
-    /// Who guessed too often, and until when nothing is answered.
+    /// Who guessed too often, and until when further guesses are not answered.
     paused: Mutex<HashMap<AddressKey, Instant>>,
 }
 
@@ -146,6 +146,25 @@ impl Limits {
         }
     }
 
+    /// Counts what was a guess, and answers those of an address that is paused with 429. Judged by the answer, because an address may be a
+    /// network's or a reverse proxy's: one stranger must not lock out everybody who comes by it with a token. To find out who asks costs
+    /// little.
+    fn judge(&self, address: AddressKey, response: Response) -> Response {
+        let Some(Code::Unauthorized | Code::UnknownSession | Code::UnknownViewer) =
+            response.extensions().get()
+        else {
+            return response;
+        };
+        if let Err(wait) = self.check_pause(address) {
+            return too_many(
+                "Too many tokens and names of sessions that are none came from this address.",
+                wait,
+            );
+        }
+        self.count_guess(address);
+        response
+    }
+
     fn count_guess(&self, address: AddressKey) {
         if self.guesses.count(address).is_ok() {
             return;
@@ -166,7 +185,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Answers an address that asks too often with 429, before anything is done for it.
+/// Answers an address that asks too often with 429, before anything is done for it, and one that guesses too often instead of telling.
 pub(super) async fn limit(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Response {
     let client = request.extensions().get::<ClientAddress>().copied();
     let client = client.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |ClientAddress(address)| address);
@@ -174,9 +193,6 @@ pub(super) async fn limit(State(limits): State<Arc<Limits>>, request: Request, n
         return next.run(request).await;
     }
     let address = AddressKey::of(client);
-    if let Err(wait) = limits.check_pause(address) {
-        return too_many("Too many tokens and names of sessions that are none came from this address.", wait);
-    }
     let route = request.extensions().get::<MatchedPath>();
     if let Some(limit) = route.and_then(|route| limits.of_route(request.method(), route.as_str()))
         && let Err(wait) = limit.count(address)
@@ -184,11 +200,7 @@ pub(super) async fn limit(State(limits): State<Arc<Limits>>, request: Request, n
         return too_many("The operator allows so many of these requests a minute, and no more.", wait);
     }
     let response = next.run(request).await;
-    if let Some(Code::Unauthorized | Code::UnknownSession | Code::UnknownViewer) = response.extensions().get()
-    {
-        limits.count_guess(address);
-    }
-    response
+    limits.judge(address, response)
 }
 
 fn too_many(why: &str, wait: Duration) -> Response {
@@ -233,6 +245,22 @@ mod tests {
         let refused = addresses.filter(|address| limit.count(AddressKey::of(*address)).is_err()).count();
         assert!(limit.limiter.len() <= MAX_ADDRESSES + 1, "{}", limit.limiter.len());
         assert!((4_990..5_000).contains(&refused), "the later ones share one place: {refused}");
+    }
+
+    #[test]
+    fn row_41_a_pause_for_guessing_holds_for_guesses_only() {
+        let rates = RateConfig { offers_per_minute: 1, uploads_per_minute: 1, sessions_per_minute: 1 };
+        let limits = Limits::new(&rates, false);
+        let shared = key("192.0.2.1");
+        let status = |response: Response| limits.judge(shared, response).status().as_u16();
+        let guess = |code| status(Problem::new(code, "").into_response());
+        let mut guesses = std::iter::repeat_with(|| guess(Code::UnknownSession));
+        // Some are earned anew while the test runs.
+        assert!(guesses.by_ref().take(10_000).any(|status| status == 429));
+        assert_eq!(guess(Code::Unauthorized), 429);
+        assert_eq!(guess(Code::UnknownSession), 429);
+        assert_eq!(status("what one with a token asked for".into_response()), 200);
+        assert_eq!(guess(Code::Forbidden), 403);
     }
 
     #[test]
