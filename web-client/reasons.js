@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Why a session is over, in words for people, and for a scene's author above all. The codes are those of docs/viewer-protocol.md; one
- * that is not known here keeps the server's own sentence.
+ * Why a session is over, or did not begin, in words for people, and for a scene's author above all. The codes are those of
+ * docs/viewer-protocol.md and those that this page has of its own. One that is not known here keeps the server's own sentence, below a
+ * title that claims nothing: neither that a session was there, nor whose fault it is.
  *
  * @typedef {import('./api.js').EndReason} EndReason
  * @typedef {'open' | 'token' | 'grant'} Access  how this page came in: without being asked, by a token, or by a link with a right of its own
@@ -18,7 +19,7 @@ const RETRY = 'Try again';
 
 /** @typedef {{ title: string, text: string, again: string | null }} Words */
 
-/** Reasons that are not the scene's. @type {Readonly<Record<string, Words>>} */
+/** Reasons that are not the scene's, where these words say all that there is to say. @type {Readonly<Record<string, Words>>} */
 const OURS = {
     stopped: { title: 'The session was ended', text: 'Somebody ended it.', again: START },
     deleted: { title: 'The session was ended', text: 'Somebody ended it.', again: START },
@@ -34,6 +35,7 @@ const OURS = {
         again: START,
     },
     session_ended: { title: 'This session is over', text: 'A new one shows the same scene.', again: START },
+    ended: { title: 'This session is over', text: 'The server did not say why. A new one shows the same scene.', again: START },
     unknown_scene: {
         title: 'There is no such scene',
         text: 'The server has none at this address. It may have been deleted. The gallery shows those that it has.',
@@ -60,10 +62,30 @@ const OURS = {
         again: RETRY,
     },
     too_many_viewers: { title: 'The session is full', text: 'It has as many viewers as it may.', again: RETRY },
-    too_many_requests: { title: 'That was too often', text: 'The server takes so many requests a minute from one address.', again: RETRY },
+    too_many_pending_offers: { title: 'The server is busy', text: 'Many viewers are connecting at this moment.', again: RETRY },
+    too_many_requests: {
+        title: 'That was too much at once',
+        text: 'The server takes so many requests a minute from one address, and works on so many scenes at a time.',
+        again: RETRY,
+    },
+    request_timeout: {
+        title: 'The request took too long',
+        text: 'It did not reach the server in time. The network may be slow.',
+        again: RETRY,
+    },
     worker_start_failed: {
         title: 'The session did not start',
         text: 'The server could not run the process for it.',
+        again: RETRY,
+    },
+    no_gpu: {
+        title: 'The server has no GPU at the moment',
+        text: 'It cannot draw any scene now, and goes on looking for its GPU. Try again in a moment.',
+        again: RETRY,
+    },
+    disk_full: {
+        title: 'The server’s disk is full',
+        text: 'It has no room for the compiled scene. Only its operator can change that.',
         again: RETRY,
     },
     draining: { title: 'The server is shutting down', text: 'It may be restarting. Try again in a moment.', again: RETRY },
@@ -78,13 +100,56 @@ const OURS = {
         again: null,
     },
     unauthorized: { title: 'Sign in', text: 'This server asks for a token. Its operator gives them out.', again: null },
-    internal: { title: 'The server failed', text: 'This is not the scene’s fault. The server’s log says why.', again: START },
+    internal: { title: 'The server failed', text: 'This is not the scene’s fault. The server’s log says why.', again: RETRY },
     sdp_without_h264: {
         title: 'This browser cannot play the picture',
         text: 'It does not receive H.264 video over WebRTC. Another browser will.',
         again: null,
     },
 };
+
+const NOT_UNDERSTOOD = {
+    title: 'The server does not understand this page',
+    text: 'The page may be older than the server. Load it anew, without what the browser has kept of it.',
+    again: null,
+};
+const NOT_OURS = {
+    title: 'The answer is not Scenecast’s',
+    text: 'Something between this page and the server, such as a proxy, has answered in its place.',
+    again: RETRY,
+};
+
+/** What was refused before anything began: the server's words say what exactly. @type {Readonly<Record<string, Words>>} */
+const REFUSALS = {
+    foreign_origin: {
+        title: 'The server does not take this page for its own',
+        text: 'It knows itself by another address, as behind a proxy that changes the host name. Its operator can allow this one.',
+        again: null,
+    },
+    foreign_host: {
+        title: 'The server does not answer to this name',
+        text: 'It may be there under another. Its operator can allow this one.',
+        again: null,
+    },
+    bad_request: NOT_UNDERSTOOD,
+    not_found: NOT_UNDERSTOOD,
+    method_not_allowed: NOT_UNDERSTOOD,
+    unsupported_media_type: NOT_UNDERSTOOD,
+    body_too_large: NOT_UNDERSTOOD,
+    bad_sdp: {
+        title: 'The server does not understand this browser',
+        text: 'It can make no connection of what the browser offered. Load the page anew, or try another browser.',
+        again: null,
+    },
+    bad_answer: NOT_OURS,
+    page_failed: {
+        title: 'This page has failed',
+        text: 'The browser may be too old, or does not let pages receive video over WebRTC. Load the page anew, or try another browser.',
+        again: RETRY,
+    },
+};
+/** A status without a code: no Scenecast answers so. */
+const BARE_STATUS = /^http_\d+$/;
 
 /** Who came by a link has no token to try. @type {Readonly<Record<string, Words>>} */
 const BY_GRANT = {
@@ -102,8 +167,31 @@ const BY_GRANT = {
     session_ended: { title: 'This session is over', text: 'Ask who gave you the link for another.', again: null },
 };
 
-/** What the scene did: the server's words say what exactly, these what to do about it. @type {Readonly<Record<string, Words>>} */
-const SCENES = {
+const UNRUNNABLE = {
+    title: 'The scene cannot be run here',
+    text: 'Its file is not a component that this server can run. The command scenecast check says the same before anybody opens it.',
+    again: RETRY,
+};
+const BROKE_OFF = 'The session broke off';
+
+/**
+ * What the scene is or did, or the process that ran it: the server's words say what exactly, these what to do about it. That process is
+ * ours, but a scene can be the cause, so the log may tell.
+ *
+ * @type {Readonly<Record<string, Words>>}
+ */
+const FAILURES = {
+    scene_not_wasm: UNRUNNABLE,
+    scene_core_module: UNRUNNABLE,
+    scene_import_not_offered: UNRUNNABLE,
+    scene_no_entry_point: UNRUNNABLE,
+    scene_uncompilable: UNRUNNABLE,
+    scene_unrunnable: UNRUNNABLE,
+    scene_too_large: {
+        title: UNRUNNABLE.title,
+        text: 'Its file is larger than this server takes. A release build without debug information is often a tenth of it.',
+        again: RETRY,
+    },
     scene_trap: {
         title: 'The scene trapped',
         text: 'It panicked, or ran out of its stack or its bounds. Below are the innermost frames; a build with names tells which functions they are.',
@@ -135,28 +223,23 @@ const SCENES = {
         text: 'Every scene has a share of memory and of GPU objects. Let go of what is not needed any more, or ask the operator to raise this limit.',
         again: START,
     },
-};
-
-/** What the scene's file is, before anything runs. */
-const UNRUNNABLE_CODES = new Set([
-    'scene_not_wasm', 'scene_core_module', 'scene_import_not_offered', 'scene_no_entry_point', 'scene_uncompilable', 'scene_unrunnable',
-]);
-const UNRUNNABLE = {
-    title: 'The scene cannot be run here',
-    text: 'Its file is not a component that this server can run. The command scenecast check says the same before anybody opens it.',
-    again: RETRY,
-};
-const SCENE = { title: 'The scene failed', text: 'It did something that it must not, and was stopped.', again: START };
-
-/** The process that ran the scene: ours, but a scene can be the cause. @type {Readonly<Record<string, Words>>} */
-const WORKERS = {
+    worker_died: { title: BROKE_OFF, text: 'The process that ran the scene has ended unexpectedly.', again: START },
+    worker_protocol: {
+        title: BROKE_OFF,
+        text: 'The process that ran the scene said what it must not, and was ended. The server’s log says more.',
+        again: START,
+    },
+    worker_internal: {
+        title: BROKE_OFF,
+        text: 'The process that ran the scene could not go on. That is the server’s fault, or its machine’s, not the scene’s.',
+        again: START,
+    },
     worker_unresponsive: {
         title: 'The session stopped answering',
         text: 'The process that ran the scene gave no sign of life, and was ended. A scene that keeps the GPU’s driver busy can be the cause.',
         again: START,
     },
 };
-const WORKER = { title: 'The session broke off', text: 'The process that ran it has ended unexpectedly.', again: START };
 
 /**
  * @param {EndReason} reason
@@ -166,9 +249,9 @@ const WORKER = { title: 'The session broke off', text: 'The process that ran it 
 export function explain({ code, message }, access = 'open') {
     const ours = (access === 'grant' ? BY_GRANT[code] : undefined) ?? OURS[code];
     if (ours !== undefined) return { ...ours, detail: '', isLogTelling: code === 'finished' };
-    const said = { detail: message, isLogTelling: true };
-    if (UNRUNNABLE_CODES.has(code)) return { ...UNRUNNABLE, ...said };
-    if (code.startsWith('scene_')) return { ...(SCENES[code] ?? SCENE), ...said };
-    if (code.startsWith('worker_')) return { ...(WORKERS[code] ?? WORKER), ...said };
-    return { title: 'The session is over', text: message, detail: '', again: START, isLogTelling: true };
+    const refusal = REFUSALS[code] ?? (BARE_STATUS.test(code) ? NOT_OURS : undefined);
+    if (refusal !== undefined) return { ...refusal, detail: message, isLogTelling: false };
+    const failure = FAILURES[code];
+    if (failure !== undefined) return { ...failure, detail: message, isLogTelling: true };
+    return { title: 'The scene cannot be shown', text: message, detail: '', again: RETRY, isLogTelling: true };
 }

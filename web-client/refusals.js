@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Why a scene was not taken, in words that help its author. The codes are those of docs/viewer-protocol.md; one that is not known
- * here keeps the server's own sentence.
+ * Why a scene was not taken, in words that help its author. The codes are those of docs/viewer-protocol.md and those that this page
+ * has of its own; one that is not known here keeps the server's own sentence.
  *
  * @typedef {import('./api.js').Problem} Problem
  * @typedef {object} Refusal
@@ -14,6 +14,17 @@
 import { sizeText, waitText } from './formats.js';
 
 /** @typedef {{ title: string, text: string, command?: string }} Words */
+
+const NOT_UNDERSTOOD = {
+    title: 'The server does not understand this page',
+    text: 'The file did not arrive as it was sent, or the page is older than the server. Load the page anew, then add the file once more.',
+};
+const NOT_OURS = {
+    title: 'The answer is not Scenecast’s',
+    text: 'Something between this page and the server, such as a proxy, has answered in its place.',
+};
+/** A status without a code: no Scenecast answers so. */
+const BARE_STATUS = /^http_\d+$/;
 
 /** @type {Readonly<Record<string, Words>>} */
 const KNOWN = {
@@ -41,6 +52,13 @@ const KNOWN = {
         text: 'Delete scenes that nobody needs any more, or ask the operator for more room.',
     },
     disk_full: { title: 'The server’s disk is full', text: 'Nothing was kept. Only its operator can change that.' },
+    foreign_origin: {
+        title: 'The server does not take this page for its own',
+        text: 'It knows itself by another address, as behind a proxy that changes the host name. Its operator can allow this one.',
+    },
+    foreign_host: { title: 'The server does not answer to this name', text: 'It may be there under another. Its operator can allow this one.' },
+    bad_request: NOT_UNDERSTOOD,
+    unsupported_media_type: NOT_UNDERSTOOD,
     forbidden: { title: 'You may not add scenes here', text: 'Ask the operator for a token of an author.' },
     unauthorized: { title: 'The server does not know you', text: 'Sign in again, then add the file once more.' },
     request_timeout: { title: 'It took too long', text: 'The file travelled so slowly that the server gave up. A better network may help.' },
@@ -52,11 +70,15 @@ const KNOWN = {
     },
     file_unreadable: { title: 'The file cannot be read', text: 'It may be a folder, or it was moved or changed since it was chosen.' },
     too_many_files: { title: 'Too many files at once', text: 'Add it again when the others are done.' },
+    page_failed: { title: 'This page has failed', text: 'The browser says why. Load the page anew, then add the file once more.' },
+    bad_answer: NOT_OURS,
     internal: { title: 'The server failed', text: 'This is not the scene’s fault. The server’s log says why.' },
 };
 
 /** These are about the page's own side, or may pass. */
-const RETRYABLE = new Set(['file_unreadable', 'library_full', 'disk_full', 'request_timeout', 'too_many_files', 'unauthorized']);
+const RETRYABLE = new Set([
+    'file_unreadable', 'library_full', 'disk_full', 'request_timeout', 'too_many_files', 'unauthorized', 'bad_answer',
+]);
 
 /**
  * @param {Problem} problem
@@ -91,6 +113,8 @@ function wordsOf({ code, message, retryAfterMs }, bytes) {
             };
         case 'scene_too_large':
         case 'body_too_large':
+        // Proxies have a limit of their own, and often a low one.
+        case 'http_413':
             return {
                 title: 'It is too large',
                 text: `The file has ${sizeText(bytes)}. A release build without debug information is often a tenth of that; this takes it out:`,
@@ -100,11 +124,11 @@ function wordsOf({ code, message, retryAfterMs }, bytes) {
             return {
                 title: 'That was too much at once',
                 text: retryAfterMs === null
-                    ? 'The server takes so many scenes a minute. Try again in a while.'
-                    : `The server takes so many scenes a minute. Try again in ${waitText(retryAfterMs)}.`,
+                    ? 'The server takes so many scenes a minute, and so many at a time. Try again in a while.'
+                    : `The server takes so many scenes a minute, and so many at a time. Try again in ${waitText(retryAfterMs)}.`,
             };
         default:
-            return KNOWN[code] ?? { title: 'The scene was not taken', text: 'The server says why:' };
+            return KNOWN[code] ?? (BARE_STATUS.test(code) ? NOT_OURS : null) ?? { title: 'The scene was not taken', text: 'The server says why:' };
     }
 }
 

@@ -309,7 +309,7 @@ function waitOf(error, withoutAnswerMs) {
  */
 function reasonOf(error) {
     if (error instanceof Problem) return { code: error.code, message: error.message };
-    return { code: 'internal', message: error instanceof Error ? error.message : String(error) };
+    return { code: 'page_failed', message: error instanceof Error ? error.message : String(error) };
 }
 
 /**

@@ -90,7 +90,7 @@ export class Connection {
             body: offer,
         });
         const location = response.headers.get('Location');
-        if (location === null) throw new Problem(502, 'internal', 'The server answered without a Location.');
+        if (location === null) throw new Problem(502, 'bad_answer', 'It has no Location.');
         this.#resource = new URL(location, response.url);
         if (this.#isClosed) {
             this.#delete();

@@ -164,10 +164,10 @@ test('a refused offer ends the session at once, with the reason that the server 
     const { session, links } = world({
         id: 'abc',
         open: async () => { throw new Problem(410, 'session_ended', 'The session has ended'); },
-        get: async () => ({ ended: { code: 'worker_killed', message: 'the worker was killed' } }),
+        get: async () => ({ ended: { code: 'worker_died', message: 'the worker died' } }),
     });
     await session.start(SIZE);
-    assert.deepEqual(session.end, { code: 'worker_killed', message: 'the worker was killed' });
+    assert.deepEqual(session.end, { code: 'worker_died', message: 'the worker died' });
     assert.equal(links.length, 1);
 });
 

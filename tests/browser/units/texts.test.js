@@ -9,13 +9,19 @@ import { candidateFragment, parseMessage } from '../../../web-client/whep.js';
 
 test('a reason of the scene or of the worker keeps the server’s words as a detail', () => {
     assert.equal(explain({ code: 'scene_trap', message: 'unreachable at orbit!draw' }).detail, 'unreachable at orbit!draw');
-    assert.equal(explain({ code: 'worker_killed', message: 'signal 9' }).detail, 'signal 9');
+    assert.equal(explain({ code: 'worker_died', message: 'signal 9' }).detail, 'signal 9');
 });
 
 test('a reason that is new to this page is told in the server’s words', () => {
     assert.deepEqual(explain({ code: 'moon_phase', message: 'The moon is full.' }), {
-        title: 'The session is over', text: 'The moon is full.', detail: '', again: 'Start again', isLogTelling: true,
+        title: 'The scene cannot be shown', text: 'The moon is full.', detail: '', again: 'Try again', isLogTelling: true,
     });
+});
+
+test('what the server refuses keeps its words, and no log is asked for what never ran', () => {
+    const { detail, isLogTelling, again } = explain({ code: 'foreign_origin', message: 'Allow other pages with --allow-origin.' });
+    assert.deepEqual([detail, isLogTelling, again], ['Allow other pages with --allow-origin.', false, null]);
+    assert.equal(explain({ code: 'scene_too_large', message: '' }).title, explain({ code: 'scene_not_wasm', message: '' }).title);
 });
 
 test('trying again is offered only where it can help', () => {
