@@ -47,7 +47,7 @@ export class LogPanel {
         this.#read = read;
         parts.copy.addEventListener('click', () => void this.#copy());
         document.addEventListener('visibilitychange', () => {
-            if (this.#isOpen) void this.#poll();
+            if (this.#isOpen && this.#isLive) void this.#poll();
         });
     }
 
@@ -95,7 +95,8 @@ export class LogPanel {
 
     async #poll() {
         clearTimeout(this.#timer);
-        if (document.visibilityState === 'hidden') return;
+        // Nobody reads it in the background. Its end is read there all the same: it has to be there when somebody comes back.
+        if (this.#isLive && document.visibilityState === 'hidden') return;
         const turn = ++this.#turn;
         try {
             const log = await this.#read();

@@ -209,6 +209,14 @@ export function uploading(shared) {
                 // It may be over before the viewer has joined.
             }, [/status of 4(04|10)/]);
         }
+        // Opened in a tab behind others, and looked at later.
+        await withPage(shared.browser, 'about:blank', SMALL, async (page) => {
+            await page.addInitScript(() => Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' }));
+            await page.goto(`${gallery()}/view/${trapping.id}`);
+            await untilState(page, 'ended');
+            await page.waitForSelector('#log:not([hidden])');
+            assert.match(await page.locator('#log-lines').innerText(), /traps now/);
+        }, [/status of 4(04|10)/]);
         await withoutUploads();
     });
 
