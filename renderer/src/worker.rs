@@ -187,6 +187,7 @@ struct Session {
     scene_ended: oneshot::Receiver<EndReason>,
     progress: Progress,
     gpu_work: GpuWork,
+    watch: Watch,
     epoch: Box<dyn Fn() + Send>,
     lost_lines: Arc<AtomicU64>,
 }
@@ -203,7 +204,7 @@ impl Session {
                 frame_rate_hz: start.frame_rate_hz,
                 bitrate_bps: start.bitrate_bps,
                 encoder_threads: ENCODER_THREADS,
-                timing: Timing::default(),
+                timing: timing(gpu.is_cpu()),
             },
             OutboxSink {
                 outbox: outbox.sender.clone(),
@@ -212,6 +213,7 @@ impl Session {
             },
         )?;
         pipeline.handle.set_watched(false);
+        let watch = Watch::new(gpu.is_cpu());
         let screenshots =
             Screenshots::spawn(pipeline.handle.clone(), screenshot_sink(outbox.sender.clone()))?;
         let lost_lines = Arc::new(AtomicU64::new(0));
@@ -239,6 +241,7 @@ impl Session {
             scene_ended,
             progress,
             gpu_work,
+            watch,
             epoch,
             lost_lines,
         })
@@ -256,7 +259,6 @@ impl Session {
         epochs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = interval(watch::INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watch = Watch::default();
         loop {
             tokio::select! {
                 biased;
@@ -281,7 +283,8 @@ impl Session {
                 // Only a guest that computes can miss its epoch.
                 _ = epochs.tick(), if self.progress.turn().is_some() => (self.epoch)(),
                 _ = looks.tick() => {
-                    if let Some(fault) = watch.look(self.clock.now_us(), self.progress.turn(), &self.gpu_work) {
+                    let (now_us, cpu_us) = (self.clock.now_us(), cpu_time::process_us());
+                    if let Some(fault) = self.watch.look(now_us, cpu_us, self.progress.turn(), &self.gpu_work) {
                         return Ok(EndReason::Scene(fault));
                     }
                     self.report_losses(outbox);
@@ -325,6 +328,14 @@ impl Session {
             warn!(streams, "event streams of the scene were ended: it opened them and does not read them");
         }
     }
+}
+
+/// How long the pipeline waits for a picture. It goes by the clock alone, and so on a software rasteriser for as long as one may take that
+/// gets no processor; what hangs there is noticed by [`Watch`].
+fn timing(is_software: bool) -> Timing {
+    let timing = Timing::default();
+    let factor = if is_software { watch::SOFTWARE_WALL_FACTOR } else { 1 };
+    Timing { gpu_timeout_ms: timing.gpu_timeout_ms.saturating_mul(factor), ..timing }
 }
 
 /// Runs the scene on a thread with a runtime of its own, so that whatever it does, messages are still answered.

@@ -1,7 +1,8 @@
 //! Watches over a scene from outside: whether a driver holds its thread, whether the GPU does its work, whether its devices last.
 //!
 //! Decides by the time in which this process ran. A machine that was suspended, or a worker that was stopped, has done nothing in that
-//! time, and so it is held against nobody.
+//! time, and so it is held against nobody. A software rasteriser draws with this process' own processor time: where others have the
+//! processors it is slow and does not hang, and so what it is given is judged by that time.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,35 +19,75 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 const LIMIT_MS: u32 = 5_000;
 /// The longest time between two looks that counts: beyond it, this process did not run.
 const LONGEST_STEP_US: u64 = 1_000_000;
+/// A software rasteriser that uses no processor time at all, because it waits for something that never happens, has this many times as
+/// long by the clock. As many as a scene that computes.
+pub(super) const SOFTWARE_WALL_FACTOR: u32 = 10;
 /// So many losses of devices within [`LOSS_WINDOW_US`] are no accident.
 const MAX_LOSSES: u32 = 3;
 const LOSS_WINDOW_US: u64 = 60_000_000;
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Watch {
-    /// The clock at the last look, and the time in which this process ran until then.
-    looked_us: u64,
-    ran_us: u64,
+    time: Time,
     turn: StuckTurn,
     work: HungWork,
     losses: Losses,
 }
 
 impl Watch {
-    /// What ends the scene, if something does.
-    pub(super) fn look(&mut self, now_us: u64, turn: Option<u64>, work: &GpuWork) -> Option<SceneFault> {
-        let now_us = self.running(now_us);
-        (self.turn.look(turn, now_us))
-            .or_else(|| self.work.look(&work.unfinished(), now_us))
-            .or_else(|| self.losses.look(work.losses(), now_us))
+    /// Over a scene on a software rasteriser, or on a GPU.
+    pub(super) fn new(is_software: bool) -> Self {
+        Self {
+            time: Time::new(is_software),
+            turn: StuckTurn::default(),
+            work: HungWork::default(),
+            losses: Losses::default(),
+        }
     }
 
-    fn running(&mut self, now_us: u64) -> u64 {
+    /// What ends the scene, if something does; `now_us` is the clock, and `cpu_us` the processor time of this process.
+    pub(super) fn look(
+        &mut self,
+        now_us: u64,
+        cpu_us: u64,
+        turn: Option<u64>,
+        work: &GpuWork,
+    ) -> Option<SceneFault> {
+        self.time.pass(now_us, cpu_us);
+        (self.turn.look(turn, self.time.driver_us))
+            .or_else(|| self.work.look(&work.unfinished(), self.time.driver_us))
+            .or_else(|| self.losses.look(work.losses(), self.time.ran_us))
+    }
+}
+
+/// What counts of the time that passes.
+#[derive(Default)]
+struct Time {
+    is_software: bool,
+    /// The clock and the processor time at the last look.
+    looked_us: u64,
+    cpu_us: u64,
+    /// The time in which this process ran.
+    ran_us: u64,
+    /// The time in which the driver could work. On a GPU this is [`Self::ran_us`]. A software rasteriser could work while this process had a
+    /// processor. What all threads had is added up and is not divided among them, because work that hangs may hang in one thread; together
+    /// they count no more than the clock, so that many processors make nobody's time shorter.
+    driver_us: u64,
+}
+
+impl Time {
+    fn new(is_software: bool) -> Self {
+        Self { is_software, ..Self::default() }
+    }
+
+    fn pass(&mut self, now_us: u64, cpu_us: u64) {
         let step_us = now_us.saturating_sub(self.looked_us).min(LONGEST_STEP_US);
-        self.looked_us = now_us;
+        let used_us = cpu_us.saturating_sub(self.cpu_us);
+        (self.looked_us, self.cpu_us) = (now_us, cpu_us);
         self.ran_us = self.ran_us.saturating_add(step_us);
-        self.ran_us
+        let least_us = step_us / u64::from(SOFTWARE_WALL_FACTOR);
+        let driver_step_us = if self.is_software { used_us.clamp(least_us, step_us) } else { step_us };
+        self.driver_us = self.driver_us.saturating_add(driver_step_us);
     }
 }
 
@@ -180,9 +221,40 @@ mod tests {
 
     #[test]
     fn row_59_time_in_which_the_worker_did_not_run_is_held_against_nobody() {
-        let mut watch = Watch::default();
-        assert_eq!(watch.running(10_500_000), 1_000_000);
-        assert_eq!(watch.running(11_000_000), 1_500_000);
-        assert_eq!(watch.running(3_600_000_000), 2_500_000);
+        for is_software in [false, true] {
+            let mut time = Time::new(is_software);
+            for (now_us, ran_us) in
+                [(10_500_000, 1_000_000), (11_000_000, 1_500_000), (3_600_000_000, 2_500_000)]
+            {
+                time.pass(now_us, 0);
+                assert_eq!(time.ran_us, ran_us);
+                assert!(time.driver_us <= ran_us);
+            }
+        }
+    }
+
+    /// How many seconds of the clock pass until work that is never done is a fault, where the process gets so many percent of a processor.
+    fn seconds_until_hung(is_software: bool, cpu_percent: u64) -> u64 {
+        let mut time = Time::new(is_software);
+        let mut hung = HungWork::default();
+        let mut seconds = (0..1_000).filter(|second| {
+            let now_us = second * 1_000_000;
+            time.pass(now_us, now_us / 100 * cpu_percent);
+            hung.look(&[Unfinished { device: 1, done: 0 }], time.driver_us) == TIMEOUT
+        });
+        seconds.next().expect("an end")
+    }
+
+    #[test]
+    fn rows_22_and_23_a_software_rasteriser_that_gets_no_processor_is_starved_and_does_not_hang() {
+        // One that hangs uses the processors that it gets, one or all of many: then it is as on a GPU.
+        for cpu_percent in [100, 200, 6_400] {
+            assert_eq!(seconds_until_hung(true, cpu_percent), 5);
+        }
+        // With a fifth of a processor it has five times as long, and with nothing not for ever.
+        assert_eq!(seconds_until_hung(true, 20), 25);
+        assert_eq!(seconds_until_hung(true, 0), 50);
+        // A GPU works whatever this process gets.
+        assert_eq!(seconds_until_hung(false, 0), 5);
     }
 }
