@@ -73,6 +73,8 @@ pub enum Code {
     TooManyGrants,
     /// The worker process of the session did not start.
     WorkerStartFailed,
+    /// No worker can open a GPU.
+    NoGpu,
     /// The server is shutting down.
     Draining,
     /// A failure of ours.
@@ -169,6 +171,7 @@ impl Code {
             Self::WorkerStartFailed => {
                 ("worker_start_failed", S::INTERNAL_SERVER_ERROR, "The session's worker did not start")
             }
+            Self::NoGpu => ("no_gpu", S::SERVICE_UNAVAILABLE, "The server has no GPU at this moment"),
             Self::Draining => ("draining", S::SERVICE_UNAVAILABLE, "The server is shutting down"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
         }
@@ -179,7 +182,11 @@ impl Code {
         match self {
             Self::TooManyPendingOffers => Some(1),
             Self::TooManyRequests => Some(5),
-            Self::TooManySessions | Self::TooManyViewers | Self::TooManyGrants | Self::Draining => Some(10),
+            Self::TooManySessions
+            | Self::TooManyViewers
+            | Self::TooManyGrants
+            | Self::NoGpu
+            | Self::Draining => Some(10),
             _ => None,
         }
     }
@@ -296,6 +303,7 @@ mod tests {
             C::TooManyPendingOffers,
             C::TooManyGrants,
             C::WorkerStartFailed,
+            C::NoGpu,
             C::Draining,
             C::Internal,
         ] {

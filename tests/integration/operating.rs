@@ -1,12 +1,16 @@
 //! What an operator relies on: health, metrics, draining.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::json;
 use tests::viewer::{Joining, Network, Viewer};
 
-use crate::support::{Server, ServerOptions, wait_for};
+use crate::support::{Server, ServerOptions, wait_for, watch};
 
 fn orbit(flags: &[&str]) -> Server {
     Server::start(&ServerOptions { built_scenes: &["orbit"], flags, ..ServerOptions::default() })
@@ -40,8 +44,55 @@ fn a_server_without_a_gpu_lives_and_is_not_ready_and_says_why() {
         assert_eq!((&health.json()["live"], &health.json()["ready"]), (&json!(true), &json!(false)));
         assert!(server.log().contains("no worker can open a GPU"));
         let refused = server.post_json("/api/sessions", &json!({ "scene": "orbit" }));
-        refused.assert_problem(500, "worker_start_failed");
+        refused.assert_problem(503, "no_gpu");
     }
+}
+
+/// Copies of the manifests by which the machine's Vulkan drivers are found, and the value of the variable that names them.
+fn copied_drivers(folder: &Path) -> String {
+    let installed = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"]
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok());
+    let copies: Vec<String> = installed
+        .flatten()
+        .map(|manifest| {
+            let manifest = manifest.unwrap().path();
+            let copy = folder.join(manifest.file_name().unwrap());
+            fs::copy(&manifest, &copy).unwrap();
+            copy.to_str().unwrap().to_owned()
+        })
+        .collect();
+    copies.join(":")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_37_a_server_whose_gpu_is_gone_is_not_ready_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (there, gone) = (folder.path().join("drivers"), folder.path().join("gone"));
+    fs::create_dir(&there).unwrap();
+    let drivers = copied_drivers(&there);
+    let server = Server::start(&ServerOptions {
+        built_scenes: &["triangle", "hostile/hangs_the_gpu"],
+        environment: &[("VK_DRIVER_FILES", &drivers), ("VK_ICD_FILENAMES", &drivers)],
+        ..ServerOptions::default()
+    });
+    server.wait_until_ready();
+    let id = server.running_session("hangs_the_gpu");
+    let mut viewer = watch(&server, &id).await;
+    // To its session a GPU that is lost is like one that hangs. Nobody starts another session, which would show the loss by itself.
+    fs::rename(&there, &gone).unwrap();
+    assert_eq!(viewer.see_end().await.0, "scene_gpu_timeout");
+    wait_for("the loss to be noticed", || {
+        (server.get("/api/health").json()["gpu"] == "unavailable").then_some(())
+    });
+    let health = server.get("/api/health");
+    assert_eq!((health.status, &health.json()["live"]), (503, &json!(true)));
+    let refused = server.post_json("/api/sessions", &json!({ "scene": "triangle" }));
+    refused.assert_problem(503, "no_gpu");
+    assert_eq!(refused.header("retry-after"), "10");
+    fs::rename(&gone, &there).unwrap();
+    server.wait_until_ready();
+    server.running_session("triangle");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::{
     end::SessionEnd,
     id::ViewerKey,
     log::{SessionLog, Source},
+    node::Node,
     pool::Hot,
     process::{Admitted, LineBudget},
     registry::Slot,
@@ -95,6 +96,7 @@ pub(super) struct Actor {
     commands: mpsc::Receiver<Command>,
     status: StatusPublisher,
     metrics: Arc<Metrics>,
+    node: Node,
     /// Server time is counted from here.
     clock_origin: Instant,
     viewers: Viewers,
@@ -158,6 +160,8 @@ pub(super) struct ActorParts {
     pub log: SessionLog,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What is known of the GPU.
+    pub node: Node,
     /// The start of server time.
     pub clock_origin: Instant,
     /// Its place among the sessions that may run.
@@ -169,8 +173,19 @@ pub(super) struct ActorParts {
 impl Actor {
     /// A session nobody has joined.
     pub(super) fn new(parts: ActorParts) -> Self {
-        let ActorParts { info, limits, worker, commands, status, log, metrics, clock_origin, slot, hot } =
-            parts;
+        let ActorParts {
+            info,
+            limits,
+            worker,
+            commands,
+            status,
+            log,
+            metrics,
+            node,
+            clock_origin,
+            slot,
+            hot,
+        } = parts;
         let now = Instant::now();
         let size = info.size;
         Self {
@@ -200,6 +215,7 @@ impl Actor {
             share_due: now,
             depths: Depths::new(&metrics),
             metrics,
+            node,
             hot: Some(hot),
             _slot: slot,
             info,
@@ -245,6 +261,9 @@ impl Actor {
             tracing::info!(code, message = %escape_untrusted(&message), "session ends");
         }
         self.metrics.worker_ended(code);
+        if end.casts_doubt_on_gpu() {
+            self.node.doubt();
+        }
         self.log.note(&format!("{code}: {message}"));
         for viewer in self.viewers.iter() {
             viewer.tell(&ServerMessage::Ended { code, message: &message });

@@ -1,6 +1,6 @@
 //! Why a session is over: in the worker's words, or in ours when it has none.
 
-use renderer_protocol::EndReason;
+use renderer_protocol::{EndReason, SceneFault};
 
 /// As JSON it then fits into one text message: at worst every byte is escaped, to two.
 const MAX_MESSAGE_BYTES: usize = crate::rtc::MAX_TEXT_BYTES * 3 / 8;
@@ -47,6 +47,17 @@ impl SessionEnd {
         }
     }
 
+    /// Whether a GPU that is gone could be why: its driver gave devices up, did not get on, or failed the worker. A process that dies is none
+    /// of these: what kills it is rarely the GPU, and the next worker shows it.
+    pub(super) fn casts_doubt_on_gpu(&self) -> bool {
+        let Self::Worker(reason) = self else { return false };
+        matches!(
+            reason,
+            EndReason::Internal(_)
+                | EndReason::Scene(SceneFault::DeviceLost { .. } | SceneFault::GpuTimeout { .. })
+        )
+    }
+
     /// A sentence for people.
     pub fn message(&self) -> String {
         match self {
@@ -80,8 +91,6 @@ fn fit_for_viewers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use renderer_protocol::SceneFault;
-
     use super::*;
     use crate::{rtc::MAX_TEXT_BYTES, viewer_protocol::ServerMessage};
 
@@ -92,6 +101,30 @@ mod tests {
             let message = end.message();
             let text = ServerMessage::Ended { code: end.code(), message: &message }.to_text();
             assert!(text.len() <= MAX_TEXT_BYTES, "{piece:?}: {} bytes", text.len());
+        }
+    }
+
+    #[test]
+    fn row_37_ends_that_a_lost_gpu_brings_cast_doubt_on_it_and_no_others_do() {
+        let casts_doubt = |end: &SessionEnd| end.casts_doubt_on_gpu();
+        let fault = |fault| SessionEnd::Worker(EndReason::Scene(fault));
+        for end in [
+            fault(SceneFault::DeviceLost { losses: 3 }),
+            fault(SceneFault::GpuTimeout { waited_ms: 5_000 }),
+            SessionEnd::Worker(EndReason::Internal("the device is lost".to_owned())),
+        ] {
+            assert!(casts_doubt(&end), "{end:?}");
+        }
+        for end in [
+            fault(SceneFault::Trap("unreachable".to_owned())),
+            fault(SceneFault::Limit("memory".to_owned())),
+            SessionEnd::Worker(EndReason::Finished),
+            SessionEnd::WorkerDied { how: "signal 9".to_owned() },
+            SessionEnd::WorkerUnresponsive,
+            SessionEnd::WorkerProtocol { what: "noise".to_owned() },
+            SessionEnd::Deleted,
+        ] {
+            assert!(!casts_doubt(&end), "{end:?}");
         }
     }
 

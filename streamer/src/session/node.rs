@@ -1,5 +1,9 @@
 //! Whether this machine can run scenes at all: what its workers say of its GPU.
 //!
+//! The rule: only a worker that was just started, and has no scene, says whether there is a GPU. What a worker with a scene says may be its
+//! scene's doing, which may make a driver reset its GPU, or may have taken the worker over. So a session that ends as if the GPU were gone
+//! only casts doubt on it: the server stays ready, and a worker is started at once to find out. `device.destroy()` is no loss at all.
+//!
 //! Written by whoever starts workers and sees their ends; read by health checks.
 
 use tokio::sync::watch;
@@ -28,35 +32,49 @@ impl GpuState {
 
 /// See the module. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Node(watch::Sender<GpuState>);
+pub struct Node {
+    gpu: watch::Sender<GpuState>,
+    /// Changes, in its version alone, at each doubt.
+    doubts: watch::Sender<()>,
+}
 
 impl Default for Node {
     fn default() -> Self {
-        Self(watch::Sender::new(GpuState::Unknown))
+        Self { gpu: watch::Sender::new(GpuState::Unknown), doubts: watch::Sender::new(()) }
     }
 }
 
 impl Node {
     /// What is known now.
     pub fn gpu(&self) -> GpuState {
-        *self.0.borrow()
+        *self.gpu.borrow()
     }
 
     /// Completes a wait at each change.
     pub(super) fn subscribe(&self) -> watch::Receiver<GpuState> {
-        self.0.subscribe()
+        self.gpu.subscribe()
+    }
+
+    /// A session ended as if the GPU were gone. Whoever keeps workers finds out.
+    pub(super) fn doubt(&self) {
+        self.doubts.send_replace(());
+    }
+
+    /// Completes a wait at each doubt; several in a row may be one.
+    pub(super) fn doubts(&self) -> watch::Receiver<()> {
+        self.doubts.subscribe()
     }
 
     /// A worker has opened the GPU.
     pub fn opened(&self) {
-        if self.0.send_replace(GpuState::Open) == GpuState::Unavailable {
+        if self.gpu.send_replace(GpuState::Open) == GpuState::Unavailable {
             tracing::info!("the GPU can be opened again");
         }
     }
 
     /// No worker could be started, or the GPU is gone. The server is not ready until one can.
     pub fn failed(&self, why: &str) {
-        if self.0.send_replace(GpuState::Unavailable) != GpuState::Unavailable {
+        if self.gpu.send_replace(GpuState::Unavailable) != GpuState::Unavailable {
             tracing::error!(why, "this server is not ready: no worker can open a GPU");
         }
     }
@@ -73,6 +91,16 @@ mod tests {
         node.clone().failed("no driver");
         assert_eq!(node.gpu(), GpuState::Unavailable);
         node.opened();
+        assert_eq!(node.gpu(), GpuState::Open);
+    }
+
+    #[test]
+    fn row_37_a_doubt_makes_no_server_sick() {
+        let node = Node::default();
+        node.opened();
+        let doubts = node.doubts();
+        node.doubt();
+        assert!(doubts.has_changed().unwrap());
         assert_eq!(node.gpu(), GpuState::Open);
     }
 }

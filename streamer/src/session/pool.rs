@@ -2,6 +2,7 @@
 //!
 //! Owns them until they are taken; a worker that was taken never comes back. They are started one at a time, at low priority, while no
 //! session is on its way to its first picture. One that ends while it waits is replaced, after a time that grows as long as that goes on.
+//! When there is doubt about the GPU one is started to find out; until it has, those that wait are given to nobody.
 
 use std::{
     collections::VecDeque,
@@ -39,8 +40,12 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Requests on their way to the keeper, which answers at once.
 const REQUESTS: usize = 32;
 
-/// A start on its way. Its worker, or none when it was only to be known whether it would come to life.
-type Starting = AbortOnDropHandle<Result<Option<Worker>, StartError>>;
+/// A start on its way.
+struct Starting {
+    began: Instant,
+    /// Its worker, or none when it was only to be known whether it would come to life.
+    worker: AbortOnDropHandle<Result<Option<Worker>, StartError>>,
+}
 type Reply = oneshot::Sender<Option<Worker>>;
 
 /// The way to the workers that wait. Cheap to clone.
@@ -90,6 +95,8 @@ impl Pool {
         let closing = CancellationToken::new();
         let keeper = Keeper {
             gpu: node.subscribe(),
+            doubts: node.doubts(),
+            doubted: None,
             program: program.in_background(),
             size,
             node,
@@ -147,6 +154,9 @@ struct Keeper {
     size: usize,
     node: Node,
     gpu: watch::Receiver<GpuState>,
+    doubts: watch::Receiver<()>,
+    /// Since when the GPU is in doubt, if it is: no worker that was started later has opened it yet.
+    doubted: Option<Instant>,
     metrics: Arc<Metrics>,
     requests: mpsc::Receiver<Reply>,
     closing: CancellationToken,
@@ -172,8 +182,9 @@ impl Keeper {
                     Some(reply) => self.on_request(reply),
                     None => break,
                 },
-                started = finished(&mut self.starting) => self.on_started(started),
+                (began, started) = finished(&mut self.starting) => self.on_started(began, started),
                 Ok(()) = self.gpu.changed() => self.on_gpu(),
+                Ok(()) = self.doubts.changed() => self.doubted = Some(Instant::now()),
                 (position, event) = next_event(&mut self.idle) => self.on_idle_event(position, &event),
                 () = quiet(&mut self.hot, self.next_start), if may_start => self.start(),
             }
@@ -183,11 +194,15 @@ impl Keeper {
     }
 
     fn wants_more(&self) -> bool {
-        self.idle.len() < self.size || (self.size == 0 && self.node.gpu() != GpuState::Open)
+        self.idle.len() < self.size
+            || (self.size == 0 && self.node.gpu() != GpuState::Open)
+            || self.doubted.is_some()
     }
 
     fn on_request(&mut self, reply: Reply) {
-        let Some(Idle { worker, .. }) = self.idle.pop_front() else {
+        // As long as there is doubt about the GPU, those that have it open may be of no use.
+        let idle = if self.doubted.is_none() { self.idle.pop_front() } else { None };
+        let Some(Idle { worker, .. }) = idle else {
             // Whoever comes while one is being started gets that one; a second one starts its own at once.
             if self.starting.is_some() && self.size > 0 && self.waiting.is_none() {
                 self.waiting = Some(reply);
@@ -205,7 +220,7 @@ impl Keeper {
     }
 
     fn start(&mut self) {
-        let (program, keeps) = (self.program.clone(), self.size > 0);
+        let (program, keeps) = (self.program.clone(), self.idle.len() < self.size);
         let start = async move {
             let (worker, _) = Worker::start(&program).await?;
             if keeps {
@@ -214,25 +229,32 @@ impl Keeper {
             worker.stop().await;
             Ok(None)
         };
-        self.starting = Some(AbortOnDropHandle::new(tokio::spawn(start.in_current_span())));
+        let worker = AbortOnDropHandle::new(tokio::spawn(start.in_current_span()));
+        self.starting = Some(Starting { began: Instant::now(), worker });
     }
 
-    fn on_started(&mut self, started: Result<Option<Worker>, StartError>) {
+    fn on_started(&mut self, began: Instant, started: Result<Option<Worker>, StartError>) {
         self.starting = None;
         let waiting = self.waiting.take();
         match started {
             Ok(worker) => {
                 self.node.opened();
                 self.gpu.mark_unchanged();
-                let Some(worker) = worker else { return };
-                tracing::debug!(worker_pid = worker.process_id(), "a worker waits for a scene");
-                self.idle.push_back(Idle { worker, since: Instant::now() });
+                self.doubted = self.doubted.filter(|since| *since > began);
+                if let Some(worker) = worker {
+                    tracing::debug!(worker_pid = worker.process_id(), "a worker waits for a scene");
+                    self.idle.push_back(Idle { worker, since: Instant::now() });
+                }
                 if let Some(reply) = waiting {
                     self.on_request(reply);
                 }
             }
             Err(error) => {
+                // There is no doubt any more, and those that wait are of no use.
+                self.doubted = None;
+                self.idle.clear();
                 self.node.failed(&escape_untrusted(&error.to_string()));
+                self.gpu.mark_unchanged();
                 self.back_off();
             }
         }
@@ -267,11 +289,12 @@ async fn quiet(hot: &mut watch::Receiver<usize>, not_before: Instant) {
     let _ = tokio::time::timeout_at(not_before + MAX_DELAY, hot.wait_for(|count| *count == 0)).await;
 }
 
-async fn finished(starting: &mut Option<Starting>) -> Result<Option<Worker>, StartError> {
+async fn finished(starting: &mut Option<Starting>) -> (Instant, Result<Option<Worker>, StartError>) {
     match starting {
-        Some(handle) => {
-            let started = handle.await;
-            started.unwrap_or_else(|error| Err(StartError::Ended(format!("its start was given up: {error}"))))
+        Some(Starting { began, worker }) => {
+            let started = worker.await;
+            let given_up = |error| Err(StartError::Ended(format!("its start was given up: {error}")));
+            (*began, started.unwrap_or_else(given_up))
         }
         None => std::future::pending().await,
     }
@@ -334,6 +357,23 @@ mod tests {
         let _hot = pool.hot();
         let long_ago = Instant::now().checked_sub(MAX_DELAY).unwrap();
         quiet(&mut pool.hot.subscribe(), long_ago).await;
+    }
+
+    #[tokio::test]
+    async fn row_37_only_a_worker_without_a_scene_that_fails_makes_the_server_sick() {
+        let cache = tempfile::tempdir().unwrap();
+        // The tests' binary is no worker: whatever is started ends at once.
+        let program = Program::this_binary(cache.path()).unwrap();
+        let node = Node::default();
+        node.opened();
+        let mut gpu = node.subscribe();
+        let _pool = Pool::keep(&program, 0, None, node.clone(), Arc::new(Metrics::new()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(node.gpu(), GpuState::Open, "nobody doubts it");
+        node.doubt();
+        assert_eq!(node.gpu(), GpuState::Open, "a doubt is no failure");
+        let sick = gpu.wait_for(|gpu| *gpu == GpuState::Unavailable);
+        assert!(timeout(Duration::from_mins(1), sick).await.is_ok(), "nobody found out");
     }
 
     #[tokio::test]

@@ -256,6 +256,7 @@ impl Sessions {
             book.sessions.insert(id, Arc::clone(&session));
         }
         let (metrics, clock_origin) = (Arc::clone(&self.metrics), self.clock_origin);
+        let node = self.node.clone();
         let limits = self.limits;
         let actor = Actor::new(ActorParts {
             info,
@@ -265,6 +266,7 @@ impl Sessions {
             status: publisher,
             log,
             metrics,
+            node,
             clock_origin,
             slot,
             hot,
@@ -400,7 +402,12 @@ fn start_problem(error: &StartError) -> Problem {
     let text = error.to_string();
     let text = escape_untrusted(&text);
     tracing::error!(error = %text, "no worker");
-    Problem::new(Code::WorkerStartFailed, text)
+    match error {
+        StartError::NoGpu(_) => {
+            Problem::new(Code::NoGpu, "The server looks for it, and is ready again when it is back.")
+        }
+        _ => Problem::new(Code::WorkerStartFailed, text),
+    }
 }
 
 #[cfg(test)]

@@ -57,9 +57,12 @@ pub enum StartError {
     /// It did not greet, or spoke nonsense.
     #[error("the worker did not greet as expected: {0}")]
     Greeting(#[from] CodecError),
-    /// It ended, with its own reason or none.
+    /// It ended, and nobody knows why.
     #[error("the worker ended before it was ready: {0}")]
     Ended(String),
+    /// It could not open a GPU, and said why.
+    #[error("no GPU can be opened: {0}")]
+    NoGpu(String),
     /// It said something else than that it is ready.
     #[error("the worker's first message was not that it is ready")]
     NotReady,
@@ -175,6 +178,7 @@ impl Worker {
         first.check().map_err(|error| CodecError::Malformed(error.to_string()))?;
         let ready = match first {
             FromWorker::Ready { adapter, cell } => Ready { adapter, cell },
+            FromWorker::Ended(EndReason::Internal(reason)) => return Err(StartError::NoGpu(reason)),
             FromWorker::Ended(reason) => return Err(StartError::Ended(reason.to_string())),
             _ => return Err(StartError::NotReady),
         };
