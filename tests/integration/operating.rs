@@ -217,7 +217,7 @@ async fn row_52_a_viewer_that_vanishes_is_gone_soon_and_its_session_with_it() {
 async fn rows_1_22_51_while_one_session_does_its_worst_the_others_go_on() {
     let hog = wat::parse_str(include_str!("../fixtures/computes_for_ever.wat")).unwrap();
     let server = Server::start(&ServerOptions {
-        built_scenes: &["triangle"],
+        built_scenes: &["triangle", "hostile/hangs_the_gpu"],
         scenes: &[("hog.wasm", &hog)],
         ..ServerOptions::default()
     });
@@ -237,6 +237,28 @@ async fn rows_1_22_51_while_one_session_does_its_worst_the_others_go_on() {
             (session["state"] == "ended").then(|| session["ended"]["code"].clone())
         });
         assert_eq!(ended, "scene_unresponsive");
+        one.see_pictures(5).await;
+        other.see_pictures(5).await;
+    }
+    for _ in 0..2 {
+        let id = server.running_session("hangs_the_gpu");
+        // Somebody is there: on a busy machine it may go on for longer than a session may that nobody joins.
+        let mut its_viewer = watch(&server, &id).await;
+        let ends = its_viewer.see_end();
+        tokio::pin!(ends);
+        let mut rounds = 0;
+        let (code, message) = loop {
+            let both_draw = async {
+                one.see_pictures(5).await;
+                other.see_pictures(5).await;
+            };
+            tokio::select! {
+                end = &mut ends => break end,
+                () = both_draw => rounds += 1,
+            }
+        };
+        assert_eq!(code, "scene_gpu_timeout", "{message}");
+        assert!(rounds > 0, "the others drew nothing while the GPU hung");
         one.see_pictures(5).await;
         other.see_pictures(5).await;
     }
