@@ -14,19 +14,26 @@ use crate::{
     support::{Worker, size},
 };
 
-/// A test for each topic, and the list of their names.
+/// A test for each topic, and the list of their names. A topic that holds a row of the table of hostile input has its test named by it.
 macro_rules! topics {
-    ($($topic:ident)*) => {
+    ($($topic:ident $(as $test:ident)?)*) => {
         const TOPICS: &[&str] = &[$(stringify!($topic)),*];
 
-        $(
-            #[tokio::test]
-            async fn $topic() {
-                let mut worker = Worker::running(&scene(concat!("conformance/", stringify!($topic)))).await;
-                let (lines, end) = worker.output().await;
-                assert_conforms(&lines, &end);
-            }
-        )*
+        $(topic! { $topic $(as $test)? })*
+    };
+}
+
+macro_rules! topic {
+    ($topic:ident) => {
+        topic! { $topic as $topic }
+    };
+    ($topic:ident as $test:ident) => {
+        #[tokio::test]
+        async fn $test() {
+            let mut worker = Worker::running(&scene(concat!("conformance/", stringify!($topic)))).await;
+            let (lines, end) = worker.output().await;
+            assert_conforms(&lines, &end);
+        }
     };
 }
 
@@ -46,14 +53,14 @@ topics! {
     errors
     formats
     immediates
-    indirect
+    indirect as row_26_hostile_counts_of_indirect_draws_draw_nothing_of_others
     labels
     multisampling
     primitives
     queries
     queues
     render_passes
-    robustness
+    robustness as row_24_what_a_shader_reads_or_writes_out_of_bounds_is_zero_or_its_own
     samplers
     shaders
     storage_textures
@@ -87,7 +94,7 @@ pub fn assert_conforms(lines: &[LogLine], end: &EndReason) {
 }
 
 #[tokio::test]
-async fn the_environment_of_a_worker_switches_no_check_of_its_scene_off() {
+async fn rows_24_and_26_the_environment_of_a_worker_switches_no_check_of_its_scene_off() {
     let off = [
         ("WGPU_VALIDATION_INDIRECT_CALL", "0"),
         ("WGPU_VALIDATION", "0"),

@@ -109,7 +109,9 @@ fn every_hostile_scene_is_built_and_has_a_test() {
     assert_eq!(written, tested, "what lies in {} (left) is not what is listed (right)", folder.display());
     let tests =
         [include_str!("deadlines.rs"), include_str!("hostile.rs"), include_str!("property.rs")].concat();
+    let rows = std::fs::read_to_string(repository().join("guest-scenes/hostile/README.md")).unwrap();
     for name in SCENES {
+        assert!(rows.contains(&format!("`{name}`")), "the scene's README says of no row that it is {name}");
         // Fails with what to do when it is missing.
         scene(&format!("hostile/{name}"));
         let uses = [format!("(\"{name}\""), format!("[\"{name}\"]"), format!("hostile/{name}\"")];
