@@ -4,9 +4,20 @@
 //! scene's doing, which may make a driver reset its GPU, or may have taken the worker over. So a session that ends as if the GPU were gone
 //! only casts doubt on it: the server stays ready, and a worker is started at once to find out. `device.destroy()` is no loss at all.
 //!
+//! A machine that had a GPU and has only a software rasteriser left has lost it, though workers start: a loader of drivers takes what there
+//! is, and scenes would run at a fraction of their pace.
+//!
 //! Written by whoever starts workers and sees their ends; read by health checks.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use tokio::sync::watch;
+
+use super::worker::{Ready, StartError};
+use crate::text::escape_untrusted;
 
 /// What is known of the GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +47,17 @@ pub struct Node {
     gpu: watch::Sender<GpuState>,
     /// Changes, in its version alone, at each doubt.
     doubts: watch::Sender<()>,
+    /// A worker has opened one that is no software rasteriser.
+    had_gpu: Arc<AtomicBool>,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { gpu: watch::Sender::new(GpuState::Unknown), doubts: watch::Sender::new(()) }
+        Self {
+            gpu: watch::Sender::new(GpuState::Unknown),
+            doubts: watch::Sender::new(()),
+            had_gpu: Arc::default(),
+        }
     }
 }
 
@@ -65,15 +82,33 @@ impl Node {
         self.doubts.subscribe()
     }
 
+    /// Learns from a worker that was started, and passes it on if it is of use.
+    pub(super) fn learn<W>(&self, started: Result<(W, Ready), StartError>) -> Result<(W, Ready), StartError> {
+        let started = started.and_then(|(worker, ready)| {
+            if !ready.adapter.is_cpu {
+                self.had_gpu.store(true, Ordering::Relaxed);
+            } else if self.had_gpu.load(Ordering::Relaxed) {
+                let left = format!("the GPU is gone, and what is left is {}", ready.adapter.name);
+                return Err(StartError::NoGpu(left));
+            }
+            Ok((worker, ready))
+        });
+        match &started {
+            Ok(_) => self.opened(),
+            Err(error) => self.failed(&escape_untrusted(&error.to_string())),
+        }
+        started
+    }
+
     /// A worker has opened the GPU.
-    pub fn opened(&self) {
+    pub(super) fn opened(&self) {
         if self.gpu.send_replace(GpuState::Open) == GpuState::Unavailable {
             tracing::info!("the GPU can be opened again");
         }
     }
 
     /// No worker could be started, or the GPU is gone. The server is not ready until one can.
-    pub fn failed(&self, why: &str) {
+    pub(super) fn failed(&self, why: &str) {
         if self.gpu.send_replace(GpuState::Unavailable) != GpuState::Unavailable {
             tracing::error!(why, "this server is not ready: no worker can open a GPU");
         }
@@ -82,7 +117,25 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use renderer_protocol::{AdapterInfo, Cell};
+
     use super::*;
+
+    fn ready(is_cpu: bool) -> Result<((), Ready), StartError> {
+        let adapter = AdapterInfo { name: "an adapter".to_owned(), driver: "a driver".to_owned(), is_cpu };
+        Ok(((), Ready { adapter, cell: Cell::default() }))
+    }
+
+    #[test]
+    fn row_37_a_machine_that_had_a_gpu_is_not_well_with_a_software_rasteriser() {
+        let node = Node::default();
+        assert!(node.learn(ready(true)).is_ok(), "a machine that never had one");
+        assert!(node.learn(ready(false)).is_ok());
+        assert!(matches!(node.learn(ready(true)), Err(StartError::NoGpu(_))));
+        assert_eq!(node.gpu(), GpuState::Unavailable);
+        assert!(node.learn(ready(false)).is_ok(), "it is back");
+        assert_eq!(node.gpu(), GpuState::Open);
+    }
 
     #[test]
     fn the_last_worker_that_was_started_tells() {

@@ -22,9 +22,9 @@ use tracing::Instrument;
 use super::{
     node::{GpuState, Node},
     process::Program,
-    worker::{StartError, Worker, WorkerEvent},
+    worker::{Ready, StartError, Worker, WorkerEvent},
 };
-use crate::{metrics::Metrics, text::escape_untrusted};
+use crate::metrics::Metrics;
 
 /// How long the refilling lets sessions go first. A session that draws nothing, or new ones without end, delay it no longer.
 const MAX_DELAY: Duration = Duration::from_secs(3);
@@ -44,7 +44,7 @@ const REQUESTS: usize = 32;
 struct Starting {
     began: Instant,
     /// Its worker, or none when it was only to be known whether it would come to life.
-    worker: AbortOnDropHandle<Result<Option<Worker>, StartError>>,
+    worker: AbortOnDropHandle<Result<(Option<Worker>, Ready), StartError>>,
 }
 type Reply = oneshot::Sender<Option<Worker>>;
 
@@ -222,24 +222,24 @@ impl Keeper {
     fn start(&mut self) {
         let (program, keeps) = (self.program.clone(), self.idle.len() < self.size);
         let start = async move {
-            let (worker, _) = Worker::start(&program).await?;
+            let (worker, ready) = Worker::start(&program).await?;
             if keeps {
-                return Ok(Some(worker));
+                return Ok((Some(worker), ready));
             }
             worker.stop().await;
-            Ok(None)
+            Ok((None, ready))
         };
         let worker = AbortOnDropHandle::new(tokio::spawn(start.in_current_span()));
         self.starting = Some(Starting { began: Instant::now(), worker });
     }
 
-    fn on_started(&mut self, began: Instant, started: Result<Option<Worker>, StartError>) {
+    fn on_started(&mut self, began: Instant, started: Result<(Option<Worker>, Ready), StartError>) {
         self.starting = None;
         let waiting = self.waiting.take();
+        let started = self.node.learn(started);
+        self.gpu.mark_unchanged();
         match started {
-            Ok(worker) => {
-                self.node.opened();
-                self.gpu.mark_unchanged();
+            Ok((worker, _)) => {
                 self.doubted = self.doubted.filter(|since| *since > began);
                 if let Some(worker) = worker {
                     tracing::debug!(worker_pid = worker.process_id(), "a worker waits for a scene");
@@ -249,12 +249,10 @@ impl Keeper {
                     self.on_request(reply);
                 }
             }
-            Err(error) => {
+            Err(_) => {
                 // There is no doubt any more, and those that wait are of no use.
                 self.doubted = None;
                 self.idle.clear();
-                self.node.failed(&escape_untrusted(&error.to_string()));
-                self.gpu.mark_unchanged();
                 self.back_off();
             }
         }
@@ -289,7 +287,7 @@ async fn quiet(hot: &mut watch::Receiver<usize>, not_before: Instant) {
     let _ = tokio::time::timeout_at(not_before + MAX_DELAY, hot.wait_for(|count| *count == 0)).await;
 }
 
-async fn finished(starting: &mut Option<Starting>) -> (Instant, Result<Option<Worker>, StartError>) {
+async fn finished(starting: &mut Option<Starting>) -> (Instant, Result<(Option<Worker>, Ready), StartError>) {
     match starting {
         Some(Starting { began, worker }) => {
             let started = worker.await;

@@ -188,16 +188,8 @@ impl Sessions {
 
     /// Starts a first worker, to know what workers are on this machine.
     pub async fn probe(&self) -> Result<Probed, StartError> {
-        match Worker::start(&self.program).await {
-            Ok((worker, ready)) => {
-                self.node.opened();
-                Ok(Probed { worker, ready })
-            }
-            Err(error) => {
-                self.node.failed(&escape_untrusted(&error.to_string()));
-                Err(error)
-            }
-        }
+        let (worker, ready) = self.node.learn(Worker::start(&self.program).await)?;
+        Ok(Probed { worker, ready })
     }
 
     /// One that waits, or one that is started now.
@@ -208,22 +200,15 @@ impl Sessions {
             return Ok(worker);
         }
         self.metrics.worker_taken(false);
-        match Worker::start(&self.program).await {
-            Ok((worker, Ready { adapter, .. })) => {
-                tracing::debug!(
-                    adapter = %escape_untrusted(&adapter.name),
-                    driver = %escape_untrusted(&adapter.driver),
-                    is_cpu = adapter.is_cpu,
-                    "worker is ready"
-                );
-                self.node.opened();
-                Ok(worker)
-            }
-            Err(error) => {
-                self.node.failed(&escape_untrusted(&error.to_string()));
-                Err(start_problem(&error))
-            }
-        }
+        let started = self.node.learn(Worker::start(&self.program).await);
+        let (worker, Ready { adapter, .. }) = started.map_err(|error| start_problem(&error))?;
+        tracing::debug!(
+            adapter = %escape_untrusted(&adapter.name),
+            driver = %escape_untrusted(&adapter.driver),
+            is_cpu = adapter.is_cpu,
+            "worker is ready"
+        );
+        Ok(worker)
     }
 
     /// Puts a session into the book and starts its task.
