@@ -141,7 +141,7 @@ pub(super) async fn run(
     let lacking = |error| {
         io::Error::other(format!("the sandbox is required and the compiler has no control group: {error}"))
     };
-    let _control_group = program.contain(&process.0).await.map_err(lacking)?;
+    let control_group = program.contain(&process.0).await.map_err(lacking)?;
     let out_of_memory = Arc::new(AtomicBool::new(false));
     let mut stderr_read = None;
     if let Some(stderr) = process.0.stderr.take() {
@@ -184,7 +184,9 @@ pub(super) async fn run(
     if let Some(stderr_read) = stderr_read {
         let _ = timeout(Duration::from_millis(200), stderr_read).await;
     }
-    Ok(judge(&output, status, out_of_memory.load(Ordering::Relaxed)))
+    let is_out_of_memory =
+        out_of_memory.load(Ordering::Relaxed) || control_group.ran_out_of_memory().is_some();
+    Ok(judge(&output, status, is_out_of_memory))
 }
 
 /// A process that ends early does not take everything; how it ended says why.
@@ -205,7 +207,7 @@ async fn give(mut stdin: ChildStdin, key: &ArtifactKey, component: &Component) -
     }
 }
 
-fn judge(output: &[u8], status: ExitStatus, said_out_of_memory: bool) -> Ending {
+fn judge(output: &[u8], status: ExitStatus, is_out_of_memory: bool) -> Ending {
     match read_report(output) {
         Some(CompileReport::OutOfMemory) => return Ending::OverLimit(Limit::Memory),
         Some(report) if status.success() => return Ending::Report(report),
@@ -214,7 +216,11 @@ fn judge(output: &[u8], status: ExitStatus, said_out_of_memory: bool) -> Ending 
     let how = describe_exit(status);
     match (status.signal(), status.code()) {
         (Some(signal), _) if signal == Signal::XCPU.as_raw() => Ending::OverLimit(Limit::Cpu),
-        (Some(_), _) | (_, Some(PANICKED)) if said_out_of_memory => Ending::OverLimit(Limit::Memory),
+        (Some(_), _) | (_, Some(PANICKED)) if is_out_of_memory => Ending::OverLimit(Limit::Memory),
+        // Sent by the machine that has no memory left, or by somebody on it: the scene is no worse for it.
+        (Some(signal), _) if [Signal::KILL, Signal::TERM].map(Signal::as_raw).contains(&signal) => {
+            Ending::Failed(how)
+        }
         (Some(_), _) => Ending::Died(how),
         (_, Some(PANICKED)) => Ending::Died("it panicked".to_owned()),
         _ => Ending::Failed(how),
@@ -250,5 +256,16 @@ mod tests {
         assert!(matches!(judge(OK, status(0), false), Ending::Report(CompileReport::Ok { .. })));
         // What it said before it died is not believed.
         assert!(matches!(judge(OK, status(Signal::SEGV.as_raw()), false), Ending::Died(_)));
+    }
+
+    #[test]
+    fn a_process_that_somebody_kills_does_not_make_its_scene_uncompilable() {
+        let killed_by = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+        for signal in [Signal::KILL, Signal::TERM] {
+            assert!(matches!(judge(b"", killed_by(signal), false), Ending::Failed(_)));
+            assert!(matches!(judge(OK, killed_by(signal), false), Ending::Failed(_)));
+        }
+        // Unless the kernel killed it because it was over the memory that it may have.
+        assert!(matches!(judge(b"", killed_by(Signal::KILL), true), Ending::OverLimit(Limit::Memory)));
     }
 }
