@@ -1,17 +1,13 @@
 //! Bodies of requests: of the right type, of bounded length, and not slower than a line that could carry video.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use axum::{body::BodyDataStream, extract::Request, http::header};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
-use tokio::{sync::OwnedRwLockReadGuard, time::timeout_at};
+use tokio::time::timeout_at;
 
-use super::serve::BodiesInProgress;
 use crate::error::{Code, Problem};
 
 /// An offer has a few kilobytes, with all codecs and candidates of a browser some twenty.
@@ -26,7 +22,7 @@ const MIN_BYTES_PER_SECOND: u64 = 16 << 10;
 /// A line may stall so long, at the start and in the middle: three retransmissions of TCP.
 const MAX_STALL: Duration = Duration::from_secs(5);
 
-/// A body, in pieces. As long as it is there, the connection that it comes over is not cut for its age.
+/// A body, in pieces.
 pub(super) struct BoundedBody {
     chunks: BodyDataStream,
     /// `Content-Length`, if there is one.
@@ -34,7 +30,6 @@ pub(super) struct BoundedBody {
     max_bytes: u64,
     pace: Pace,
     received_bytes: u64,
-    _in_progress: Option<OwnedRwLockReadGuard<()>>,
 }
 
 /// How slow a body may be.
@@ -65,12 +60,10 @@ impl BoundedBody {
     }
 
     fn with_pace(request: Request, max_bytes: u64, pace: Pace) -> Self {
-        let in_progress = request.extensions().get::<BodiesInProgress>();
-        let in_progress = in_progress.and_then(|lock| Arc::clone(&lock.0).try_read_owned().ok());
         let length = request.headers().get(header::CONTENT_LENGTH);
         let declared_bytes = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let chunks = request.into_body().into_data_stream();
-        Self { chunks, declared_bytes, max_bytes, pace, received_bytes: 0, _in_progress: in_progress }
+        Self { chunks, declared_bytes, max_bytes, pace, received_bytes: 0 }
     }
 
     /// The next piece; `None` after the last one.

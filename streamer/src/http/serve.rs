@@ -35,10 +35,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// After a failure to accept, mostly for want of file descriptors, some time for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Only an upload takes so long, and a client that reads no answers would hold its place for ever; who has more to ask connects
-/// again.
-const MAX_CONNECTION_LIFE: Lifetime =
-    Lifetime { open: Duration::from_mins(3), closing: Duration::from_secs(10) };
+/// A client that reads no answers would hold its place for ever; who has more to ask connects again. The longest request is an upload: it
+/// waits for its place for half a minute, comes in within two, and has as long again to be compiled behind others.
+const MAX_CONNECTION_LIFE: Lifetime = Lifetime {
+    open: Duration::from_mins(3),
+    answering: Duration::from_mins(5),
+    closing: Duration::from_secs(10),
+};
 /// How long requests in progress may take when the server ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,17 +50,15 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 struct Lifetime {
     /// Until it takes no further request.
     open: Duration,
-    /// What the request in progress may then still take, after its body is there.
+    /// What the request in progress may then still take, until there is an answer.
+    answering: Duration,
+    /// What the client may then still take to read it.
     closing: Duration,
 }
 
 /// Who asks, beside each request: the connection's other end, or whom a trusted proxy names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
-
-/// Beside each request: whoever reads its body holds this, and the connection is not cut meanwhile.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BodiesInProgress(pub(crate) Arc<RwLock<()>>);
 
 /// Serves until `shutdown`, then lets requests in progress finish. Proxies that are trusted say for whom they ask, and may have any
 /// number of connections.
@@ -162,13 +163,18 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let bodies = BodiesInProgress::default();
+        // Held for reading as long as a request is answered: the connection is not cut meanwhile.
+        let answering = Arc::new(RwLock::new(()));
         let router = TowerToHyperService::new(router);
         let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
             let client = client_address(peer, request.headers(), &trusted_proxies);
             request.extensions_mut().insert(ClientAddress(client));
-            request.extensions_mut().insert(bodies.clone());
-            router.call(request)
+            let in_progress = Arc::clone(&answering).try_read_owned().ok();
+            let answer = router.call(request);
+            async move {
+                let _in_progress = in_progress;
+                answer.await
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -182,7 +188,7 @@ impl Connection {
             _ = timeout(lifetime.open, shutdown.cancelled()) => {
                 connection.as_mut().graceful_shutdown();
                 let cut = async {
-                    drop(bodies.0.write().await);
+                    let _ = timeout(lifetime.answering, answering.write()).await;
                     sleep(lifetime.closing).await;
                 };
                 tokio::select! {
@@ -225,6 +231,12 @@ mod tests {
     use super::*;
     use crate::http::body::BoundedBody;
 
+    const SHORT: Lifetime = Lifetime {
+        open: Duration::from_millis(50),
+        answering: Duration::from_millis(50),
+        closing: Duration::from_millis(50),
+    };
+
     fn connection(router: Router, lifetime: Lifetime) -> Connection {
         let peer = IpAddr::from([127, 0, 0, 1]);
         let shutdown = CancellationToken::new();
@@ -239,8 +251,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let lifetime = Lifetime { open: Duration::from_millis(50), closing: Duration::from_millis(50) };
-        let served = connection(router, lifetime).serve(stream);
+        let served = connection(router, SHORT).serve(stream);
         let is_over = timeout(Duration::from_secs(20), served).await.is_ok();
         assert!(is_over, "the connection is still open");
     }
@@ -259,7 +270,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let lifetime = Lifetime { open: Duration::from_millis(20), closing: Duration::from_secs(30) };
+        let lifetime = Lifetime { answering: Duration::from_secs(30), ..SHORT };
         let served = tokio::spawn(connection(router, lifetime).serve(stream));
         client.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20\r\n\r\n").await.unwrap();
         for _ in 0..20 {
@@ -270,6 +281,37 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("20"), "{answer}");
         served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_long_to_answer_is_not_cut_for_the_age_of_its_connection() {
+        let slow = || async {
+            sleep(Duration::from_millis(500)).await;
+            "done"
+        };
+        let router = Router::new().route("/", get(slow));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let lifetime = Lifetime { answering: Duration::from_secs(30), ..SHORT };
+        let served = tokio::spawn(connection(router, lifetime).serve(stream));
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_does_not_keep_its_connection() {
+        let router = Router::new().route("/", get(std::future::pending::<String>));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let served = connection(router, SHORT).serve(stream);
+        let is_over = timeout(Duration::from_secs(20), served).await.is_ok();
+        assert!(is_over, "the connection is still open");
     }
 
     #[test]

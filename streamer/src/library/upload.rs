@@ -27,7 +27,8 @@ use crate::error::{Code, Problem};
 pub const MIN_BYTES_PER_SECOND: u64 = 16 << 10;
 /// How far behind that pace a sender may be: what it takes to begin, and the pauses of a bad link.
 const GRACE: Duration = Duration::from_secs(10);
-/// However large, and however steady. A connection is served for three minutes, and what was sent must be compiled yet.
+/// However large, and however steady. It is part of the time that a request may take on an old connection, and what was sent must be
+/// compiled yet.
 const MAX_TIME: Duration = Duration::from_mins(2);
 /// The name that unfinished files begin with.
 const TEMPORARY_PREFIX: &str = ".incoming-";
