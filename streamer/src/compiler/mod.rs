@@ -24,6 +24,7 @@ use futures::{
     future::{Shared, WeakShared},
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use cache::{Cache, Entry, EntryName, Flaw, MAX_CODE_BYTES};
@@ -43,6 +44,8 @@ use report::{MAX_MESSAGE_BYTES, bounded_text};
 
 /// Each uses all cores; more at once only take longer each.
 const CONCURRENT_COMPILES: usize = 2;
+/// Of these, for what no session waits for: the others are kept for sessions, however much is uploaded.
+const CONCURRENT_AHEAD: usize = 1;
 /// Different components that are compiled or wait for it. Each is a scene that somebody waits for: with a second for each, the last one of
 /// these has been waited for as long as a person waits.
 const MAX_WAITING: usize = 64;
@@ -118,7 +121,29 @@ type Flight = Pin<Box<dyn Future<Output = Result<EntryName, CompileError>> + Sen
 pub struct Compiler {
     shared: Arc<Parts>,
     /// The compilations that are going on. Those who wait for one own it together: when the last of them is gone, so is its process.
-    flights: Mutex<HashMap<ComponentId, WeakShared<Flight>>>,
+    flights: Mutex<HashMap<ComponentId, GoingOn>>,
+}
+
+/// Who waits for a compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// A session.
+    Now,
+    /// An upload or a thumbnail.
+    Ahead,
+}
+
+/// One compilation.
+struct GoingOn {
+    flight: WeakShared<Flight>,
+    /// Cancelled when a session waits for it: then it waits no longer behind others that are made ahead.
+    ahead: CancellationToken,
+}
+
+impl GoingOn {
+    fn join(&self) -> Option<Shared<Flight>> {
+        self.flight.upgrade().filter(|flight| flight.peek().is_none())
+    }
 }
 
 struct Parts {
@@ -130,6 +155,7 @@ struct Parts {
     /// The engine of the compiler process, once it has said it. Only with it the cache can be looked into from here.
     engine: Mutex<Option<EngineId>>,
     compiles: Semaphore,
+    compiles_ahead: Semaphore,
     checks: Arc<Semaphore>,
 }
 
@@ -146,13 +172,19 @@ impl Compiler {
             key,
             engine: Mutex::default(),
             compiles: Semaphore::new(CONCURRENT_COMPILES),
+            compiles_ahead: Semaphore::new(CONCURRENT_AHEAD),
             checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
         });
         Ok(Self { shared, flights: Mutex::default() })
     }
 
-    /// The native code of a component: from the cache, or made now. As many as ask for one component at a time wait for one process.
+    /// The native code of a component for a session: from the cache, or made now. As many as ask for one component at a time wait for
+    /// one process.
     pub async fn compile(&self, component: &Component) -> Result<Artifact, CompileError> {
+        self.compile_for(Urgency::Now, component).await
+    }
+
+    async fn compile_for(&self, urgency: Urgency, component: &Component) -> Result<Artifact, CompileError> {
         let id = {
             let component = component.clone();
             self.shared.checked(move || component.id()).await?
@@ -167,7 +199,7 @@ impl Compiler {
         }
         // What was just made can be gone again when the disk is full of newer ones, or when somebody damages it.
         for _ in 0..2 {
-            let name = self.join_flight(id, component)?.await?;
+            let name = self.join_flight(urgency, id, component)?.await?;
             if let Some(artifact) = self.shared.find(name).await? {
                 return Ok(artifact);
             }
@@ -175,18 +207,26 @@ impl Compiler {
         Err(CompileError::internal(&"the compiled scene is not in the cache, although it was just put there"))
     }
 
-    /// What a component is, in the words of `scenecast check`; its native code is in the cache afterwards.
+    /// What a component is, in the words of `scenecast check`; its native code is in the cache afterwards. Sessions go before.
     pub async fn inspect(&self, component: &Component) -> Result<SceneReport, CompileError> {
-        Ok(self.compile(component).await?.report)
+        Ok(self.compile_for(Urgency::Ahead, component).await?.report)
     }
 
     /// The compilation of a component that is going on, or a new one.
-    fn join_flight(&self, id: ComponentId, component: &Component) -> Result<Shared<Flight>, CompileError> {
+    fn join_flight(
+        &self,
+        urgency: Urgency,
+        id: ComponentId,
+        component: &Component,
+    ) -> Result<Shared<Flight>, CompileError> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        let going_on =
-            |flight: &WeakShared<Flight>| flight.upgrade().filter(|flight| flight.peek().is_none());
-        flights.retain(|_, flight| going_on(flight).is_some());
-        if let Some(flight) = flights.get(&id).and_then(going_on) {
+        flights.retain(|_, going_on| going_on.join().is_some());
+        if let Some((going_on, flight)) =
+            flights.get(&id).and_then(|going_on| Some((going_on, going_on.join()?)))
+        {
+            if urgency == Urgency::Now {
+                going_on.ahead.cancel();
+            }
             return Ok(flight);
         }
         if flights.len() >= MAX_WAITING {
@@ -194,11 +234,16 @@ impl Compiler {
             return Err(CompileError::refused(Code::TooManyRequests, detail));
         }
         let (parts, component) = (Arc::clone(&self.shared), component.clone());
-        let flight = async move { parts.make(id, &component).await }.in_current_span();
+        let ahead = CancellationToken::new();
+        if urgency == Urgency::Now {
+            ahead.cancel();
+        }
+        let is_ahead = ahead.clone();
+        let flight = async move { parts.make(id, &component, &is_ahead).await }.in_current_span();
         let flight: Flight = Box::pin(flight);
         let flight = flight.shared();
         if let Some(weak) = flight.downgrade() {
-            flights.insert(id, weak);
+            flights.insert(id, GoingOn { flight: weak, ahead });
         }
         Ok(flight)
     }
@@ -206,8 +251,18 @@ impl Compiler {
 
 impl Parts {
     /// Runs a process; afterwards there is an entry of the returned name.
-    async fn make(&self, id: ComponentId, component: &Component) -> Result<EntryName, CompileError> {
-        // The semaphore is never closed; if it were, compiling without a permit would do no harm.
+    async fn make(
+        &self,
+        id: ComponentId,
+        component: &Component,
+        ahead: &CancellationToken,
+    ) -> Result<EntryName, CompileError> {
+        // The semaphores are never closed; if they were, compiling without a permit would do no harm.
+        let _permit_ahead = tokio::select! {
+            biased;
+            () = ahead.cancelled() => None,
+            permit = self.compiles_ahead.acquire() => permit.ok(),
+        };
         let _permit = self.compiles.acquire().await;
         let key = self.key.for_component(id);
         let ending = process::run(&self.program, &self.config, &key, component).await;
