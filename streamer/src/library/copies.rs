@@ -10,9 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     SceneHash,
+    folder::hash_file,
+    id::short,
     store::{Store, StoreError, is_old},
     upload::{Received, receive, stale_files},
 };
@@ -22,12 +25,15 @@ use crate::error::Problem;
 const MAX_BYTES: u64 = 1 << 30;
 /// What is looked at of the folder at a time.
 const MAX_FILES: usize = 20_000;
+/// Copies that are hashed at a time: that takes a core for up to a fifth of a second each.
+const CONCURRENT_CHECKS: usize = 4;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Copies {
     folder: PathBuf,
     leases: Mutex<HashMap<SceneHash, usize>>,
+    checks: Arc<Semaphore>,
 }
 
 impl Copies {
@@ -40,7 +46,7 @@ impl Copies {
         for file in stale_files(&folder)?.into_iter().filter(|file| is_old(file)) {
             std::fs::remove_file(file)?;
         }
-        Ok(Self { folder, leases: Mutex::default() })
+        Ok(Self { folder, leases: Mutex::default(), checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)) })
     }
 
     /// Where uploads are written, so that they can become copies.
@@ -60,17 +66,24 @@ impl Copies {
         Ok(path)
     }
 
-    /// The copy of a scene, fetched if it is not here. What the store gives is compared with the hash. `None` if the store has none.
+    /// The copy of a scene, fetched if it is not here. What is here is compared with the hash, as is what the store gives. `None` if the
+    /// store has none.
     pub(super) async fn fetch(
-        &self,
+        self: &Arc<Self>,
         store: &Store,
         hash: SceneHash,
         bytes: u64,
     ) -> Result<Option<PathBuf>, Problem> {
         let path = self.path(hash);
         let here = tokio::fs::metadata(&path).await;
-        if here.is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes) {
-            return Ok(Some(path));
+        if here.is_ok_and(|metadata| metadata.is_file()) {
+            if self.is_whole(hash).await {
+                return Ok(Some(path));
+            }
+            tracing::warn!(
+                scene = short(hash),
+                "a copy of a scene was not what it should be; it is fetched again"
+            );
         }
         let doing = "Fetching the scene";
         let component = store.component(hash).await.map_err(|error| error.problem(doing))?;
@@ -89,30 +102,52 @@ impl Copies {
         Ok(Some(kept))
     }
 
+    /// Whether the copy is what it is named after.
+    async fn is_whole(&self, hash: SceneHash) -> bool {
+        let permit = Arc::clone(&self.checks).acquire_owned().await;
+        let path = self.path(hash);
+        // The thread holds the permit: nobody may be waiting for it any more.
+        let check = move || {
+            let _permit = permit;
+            hash_file(&path).is_ok_and(|found| found == hash)
+        };
+        spawn_blocking(check).await.unwrap_or(false)
+    }
+
     /// The bytes of a copy, if it is here.
     pub(super) async fn read(&self, hash: SceneHash) -> io::Result<Bytes> {
         tokio::fs::read(self.path(hash)).await.map(Bytes::from)
     }
 
-    /// Removes the copy of a scene.
-    pub(super) async fn remove(&self, hash: SceneHash) {
-        match tokio::fs::remove_file(self.path(hash)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+    /// Removes the copy of a scene, unless somebody needs it.
+    pub(super) async fn remove(self: &Arc<Self>, hash: SceneHash) {
+        let copies = Arc::clone(self);
+        match spawn_blocking(move || copies.remove_unless_held(&copies.path(hash))).await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, "a copy of a scene could not be removed");
             }
             _ => {}
         }
     }
 
+    /// Removes a copy, unless somebody needs it: false then. Nobody comes to need it in between.
+    fn remove_unless_held(&self, copy: &Path) -> io::Result<bool> {
+        let leases = self.leases();
+        if leases.keys().any(|hash| self.path(*hash) == copy) {
+            return Ok(false);
+        }
+        std::fs::remove_file(copy).map(|()| true)
+    }
+
     /// Removes copies that nobody uses, the oldest first, until the others are few enough.
-    pub(super) async fn make_room(&self) {
+    pub(super) async fn make_room(self: &Arc<Self>) {
         self.make_room_within(MAX_BYTES).await;
     }
 
-    async fn make_room_within(&self, max_bytes: u64) {
-        let folder = self.folder.clone();
-        let in_use: Vec<PathBuf> = self.leases().keys().map(|hash| self.path(*hash)).collect();
-        let done = tokio::task::spawn_blocking(move || make_room(&folder, &in_use, max_bytes)).await;
+    async fn make_room_within(self: &Arc<Self>, max_bytes: u64) {
+        let copies = Arc::clone(self);
+        let make = move || make_room(&copies.folder, max_bytes, |copy| copies.remove_unless_held(copy));
+        let done = spawn_blocking(make).await;
         if let Ok(Err(error)) = done {
             tracing::warn!(%error, "copies of scenes could not be removed");
         }
@@ -154,8 +189,13 @@ impl Drop for Held {
     }
 }
 
-/// Removes files that are not in use, the oldest first, until the others have at most so many bytes. Hidden ones are being written.
-pub(super) fn make_room(folder: &Path, in_use: &[PathBuf], max_bytes: u64) -> io::Result<()> {
+/// Has files removed, the oldest first, until the others have at most so many bytes. `remove` says whether it did. Hidden ones are being
+/// written.
+pub(super) fn make_room(
+    folder: &Path,
+    max_bytes: u64,
+    remove: impl Fn(&Path) -> io::Result<bool>,
+) -> io::Result<()> {
     let mut copies: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for file in std::fs::read_dir(folder)?.flatten().take(MAX_FILES) {
         let Ok(metadata) = file.metadata() else { continue };
@@ -170,8 +210,7 @@ pub(super) fn make_room(folder: &Path, in_use: &[PathBuf], max_bytes: u64) -> io
         if total <= max_bytes {
             break;
         }
-        if !in_use.contains(&path) {
-            std::fs::remove_file(path)?;
+        if remove(&path)? {
             total -= bytes;
         }
     }
@@ -199,6 +238,39 @@ mod tests {
         drop(held);
         copies.make_room_within(150).await;
         assert_eq!(hashes.map(|hash| copies.path(hash).exists()), [false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_was_exchanged_is_fetched_again() {
+        let (cache, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let copies = Arc::new(Copies::open(cache.path()).unwrap());
+        let store = Store::in_folder(data.path()).unwrap();
+        // FIPS 180-4, the example of one block.
+        let hash: SceneHash =
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse().unwrap();
+        std::fs::create_dir_all(data.path().join("components")).unwrap();
+        std::fs::write(data.path().join(format!("components/{hash}.wasm")), "abc").unwrap();
+        // As long, and something else.
+        std::fs::write(copies.path(hash), "xyz").unwrap();
+        let path = copies.fetch(&store, hash, 3).await.unwrap().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+        // What is whole is not fetched.
+        std::fs::remove_file(data.path().join(format!("components/{hash}.wasm"))).unwrap();
+        assert_eq!(copies.fetch(&store, hash, 3).await.unwrap(), Some(path));
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_somebody_has_come_to_need_is_not_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let copies = Arc::new(Copies::open(cache.path()).unwrap());
+        let hash = SceneHash::from([7; 32]);
+        std::fs::write(copies.path(hash), "abc").unwrap();
+        let held = copies.lease(hash);
+        copies.remove(hash).await;
+        assert!(copies.path(hash).exists());
+        drop(held);
+        copies.remove(hash).await;
+        assert!(!copies.path(hash).exists());
     }
 
     #[test]

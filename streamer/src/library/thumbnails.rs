@@ -238,7 +238,10 @@ impl Studio {
         }
         let copy = self.copies.fetch(&self.store, hash, bytes).await.map_err(|problem| by_us(&problem))?;
         let Some(path) = copy else { return Err(Missed::ByUs("it is gone".to_owned())) };
-        let png = self.portrait(&Component::File(path)).await?;
+        let component = Component::File(path);
+        // Compiled behind what sessions wait for, if its native code is not in the cache.
+        self.painter.inspect(&component).await?;
+        let png = self.portrait(&component).await?;
         self.store.put_thumbnail(hash, png).await.map_err(|error| by_us(&error))
     }
 
@@ -258,7 +261,7 @@ impl Studio {
             let mut file = tempfile::NamedTempFile::new_in(&folder)?;
             file.write_all(&bytes)?;
             file.persist(path)?;
-            make_room(&folder, &[], MAX_CACHE_BYTES)
+            make_room(&folder, MAX_CACHE_BYTES, |file| std::fs::remove_file(file).map(|()| true))
         };
         match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => Ok(()),
