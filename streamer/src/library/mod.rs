@@ -11,6 +11,7 @@
 mod copies;
 mod folder;
 mod id;
+mod places;
 mod store;
 mod thumbnails;
 mod upload;
@@ -25,8 +26,8 @@ use std::{
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::Stream;
-use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
     auth::Owner,
@@ -38,18 +39,15 @@ use crate::{
 use copies::{Copies, Held};
 use folder::{Folder, FolderScene};
 pub use id::{BadSceneName, DisplayName, NotAHash, SceneHash, SceneId, SceneName};
+use places::{Place, Places};
 pub use store::{Checked, OpenStoreError};
 use store::{Details, Store, StoredScene};
 use thumbnails::{Sitter, Thumbnails};
 pub use upload::MIN_BYTES_PER_SECOND;
 use upload::{Received, receive, too_large};
 
-/// Components that come in or are checked at a time: each is a file of up to the largest scene.
-const CONCURRENT_UPLOADS: usize = 8;
-/// Uploads that wait for that; each is an open request.
-const WAITING_UPLOADS: usize = 256;
-/// For so long.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How often objects are looked for that belong to no scene.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// What is quoted of an id that names nothing.
 const MAX_QUOTED_CHARS: usize = 64;
 
@@ -180,10 +178,8 @@ pub struct Library {
     shelves: Arc<Shelves>,
     thumbnails: Thumbnails,
     compiler: Arc<Compiler>,
-    uploads: Semaphore,
-    waiting: Semaphore,
-    /// What was received is put away or thrown away, whether somebody still waits for the answer or not.
-    tasks: TaskTracker,
+    places: Places,
+    _sweeping: AbortOnDropHandle<()>,
 }
 
 /// Uploaded scenes, and the limits on them.
@@ -195,6 +191,9 @@ struct Shelves {
     changing: tokio::sync::Mutex<()>,
     /// Components that are being checked. The same one twice is checked once.
     checking: Mutex<HashMap<SceneHash, Weak<tokio::sync::Mutex<()>>>>,
+    /// What was received is put away or thrown away, and what is deleted goes in full, whether somebody still waits for the answer or
+    /// not.
+    tasks: TaskTracker,
 }
 
 impl Library {
@@ -217,30 +216,9 @@ impl Library {
         let copies = Arc::new(Copies::open(cache).map_err(cache_error)?);
         let thumbnails =
             Thumbnails::open(cache, painter, Arc::clone(&store), Arc::clone(&copies)).map_err(cache_error)?;
-        let sweeping = Arc::clone(&store);
-        tokio::spawn(async move {
-            match sweeping.sweep().await {
-                Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "objects of no scene were removed"),
-                Err(error) => tracing::warn!(%error, "the scene store could not be tidied up"),
-            }
-        });
-        let shelves = Shelves {
-            store,
-            copies,
-            limits,
-            changing: tokio::sync::Mutex::default(),
-            checking: Mutex::default(),
-        };
-        Ok(Self {
-            folder,
-            shelves: Arc::new(shelves),
-            thumbnails,
-            compiler,
-            uploads: Semaphore::new(CONCURRENT_UPLOADS),
-            waiting: Semaphore::new(WAITING_UPLOADS),
-            tasks: TaskTracker::new(),
-        })
+        let shelves = Arc::new(Shelves::new(store, copies, limits));
+        let sweeping = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&shelves).sweep_often()));
+        Ok(Self { folder, shelves, thumbnails, compiler, places: Places::new(), _sweeping: sweeping })
     }
 
     /// All scenes: the folder's by name, then the uploaded ones, the latest first. Those without a picture get one some time.
@@ -365,21 +343,16 @@ impl Library {
         if new.declared_bytes.is_some_and(|bytes| bytes > limits.max_scene_bytes) {
             return Err(too_large(limits.max_scene_bytes));
         }
-        let busy =
-            || Problem::new(Code::TooManyRequests, "Too many scenes are being uploaded at this moment.");
-        let place = {
-            let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
-            timeout(UPLOAD_PATIENCE, self.uploads.acquire()).await.map_err(|_| busy())?
-        };
+        let place = self.places.take(&new.owner).await?;
         let received = receive(body, limits.max_scene_bytes, self.shelves.copies.folder()).await;
         let received = received.map_err(|error| error.problem(limits.max_scene_bytes))?;
         let hash = received.hash;
         // Finished even if nobody waits any more: others may wait for the same scene.
         let (shelves, compiler) = (Arc::clone(&self.shelves), Arc::clone(&self.compiler));
-        let adding = self.tasks.spawn(async move { shelves.add(new, received, &compiler).await });
+        let adding = async move { shelves.add(new, received, &compiler, place).await };
+        let adding = self.shelves.tasks.spawn(adding);
         let (created, details) =
             adding.await.map_err(|error| Problem::internal("Adding the scene", &error))??;
-        drop(place);
         let has_thumbnail =
             if created { false } else { self.shelves.store.has_thumbnail(hash).await.unwrap_or(false) };
         let entry = self.stored_entry(StoredScene { hash, details, has_thumbnail });
@@ -388,30 +361,78 @@ impl Library {
 
     /// Deletes an uploaded scene. Sessions of it go on; its bytes go when they end.
     pub async fn delete(&self, hash: SceneHash) -> Result<(), Problem> {
-        let changing = self.shelves.changing.lock().await;
-        let existed = self.shelves.store.delete(hash).await;
-        drop(changing);
-        if !existed.map_err(|error| error.problem("Deleting the scene"))? {
-            return Err(unknown_scene(&hash.to_string()));
-        }
-        tracing::info!(scene = id::short(hash), "scene deleted");
-        self.shelves.remove_if_deleted(hash).await;
-        Ok(())
+        self.shelves.delete(hash).await
     }
 }
 
 impl Shelves {
+    fn new(store: Arc<Store>, copies: Arc<Copies>, limits: LibraryConfig) -> Self {
+        Self {
+            store,
+            copies,
+            limits,
+            changing: tokio::sync::Mutex::default(),
+            checking: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Removes objects of no scene, now and every hour.
+    async fn sweep_often(self: Arc<Self>) {
+        let mut times = tokio::time::interval(SWEEP_INTERVAL);
+        loop {
+            times.tick().await;
+            match self.sweep().await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "objects of no scene were removed"),
+                Err(error) => tracing::warn!(%error, "the scene store could not be tidied up"),
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<usize, store::StoreError> {
+        let mut removed = 0;
+        for orphan in self.store.orphans().await? {
+            // Its scene may be about to be made again here.
+            let _changing = self.changing.lock().await;
+            removed += usize::from(self.store.remove_orphan(&orphan).await?);
+        }
+        Ok(removed)
+    }
+
+    /// Deletes a scene in full, even if nobody waits any more: bytes that stay would be counted by no limit.
+    async fn delete(self: &Arc<Self>, hash: SceneHash) -> Result<(), Problem> {
+        let shelves = Arc::clone(self);
+        let deleting = async move {
+            let changing = shelves.changing.lock().await;
+            let existed = shelves.store.delete(hash).await;
+            drop(changing);
+            // Also what was left of one that was deleted in part.
+            shelves.remove_if_deleted(hash).await;
+            existed
+        };
+        let doing = "Deleting the scene";
+        let deleted = self.tasks.spawn(deleting.in_current_span()).await;
+        let existed = deleted.map_err(|error| Problem::internal(doing, &error))?;
+        if !existed.map_err(|error| error.problem(doing))? {
+            return Err(unknown_scene(&hash.to_string()));
+        }
+        tracing::info!(scene = id::short(hash), "scene deleted");
+        Ok(())
+    }
+
     async fn find(&self, hash: SceneHash) -> Result<Arc<Details>, Problem> {
         let found = self.store.find(hash).await.map_err(|error| error.problem("Looking for the scene"))?;
         found.ok_or_else(|| unknown_scene(&hash.to_string()))
     }
 
-    /// Checks what was received and puts it away. True if it is a new scene.
+    /// Checks what was received and puts it away, and keeps its place as long. True if it is a new scene.
     async fn add(
         &self,
         new: NewScene,
         received: Received,
         compiler: &Compiler,
+        _place: Place,
     ) -> Result<(bool, Arc<Details>), Problem> {
         let (hash, bytes) = (received.hash, received.bytes);
         let turn = self.turn(hash);
@@ -423,8 +444,12 @@ impl Shelves {
         // Before the work of compiling, and for the answer that says what to do; it is looked at again when the scene is added.
         self.check_room(&new.owner, bytes).await?;
         let held = self.copies.lease(hash);
-        let path =
-            self.copies.keep(received).map_err(|error| store::StoreError::from(error).problem(doing))?;
+        let kept = {
+            // Not while the copy of a scene of these bytes that was deleted is being removed.
+            let _changing = self.changing.lock().await;
+            self.copies.keep(received)
+        };
+        let path = kept.map_err(|error| store::StoreError::from(error).problem(doing))?;
         let added = self.check_and_create(new, hash, bytes, path, compiler).await;
         drop(held);
         if added.is_err() {
@@ -542,4 +567,82 @@ pub fn unknown_scene(id: &str) -> Problem {
         Code::UnknownScene,
         format!("There is no scene {id:?}; GET /api/scenes lists those that are."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn shelves(folder: &Path) -> Arc<Shelves> {
+        let limits = LibraryConfig {
+            data: folder.join("data"),
+            store_url: None,
+            max_scene_bytes: 1 << 20,
+            max_scenes: 10,
+            max_total_bytes: 1 << 20,
+            max_scenes_per_token: 10,
+            max_bytes_per_token: 1 << 20,
+        };
+        let store = Arc::new(Store::in_folder(&limits.data).unwrap());
+        let copies = Arc::new(Copies::open(&folder.join("cache")).unwrap());
+        Arc::new(Shelves::new(store, copies, limits))
+    }
+
+    async fn create(shelves: &Shelves) -> SceneHash {
+        let hash = HASH.parse().unwrap();
+        let details = Details {
+            name: "scene".to_owned(),
+            owner: "alice".to_owned(),
+            bytes: 3,
+            uploaded_at: Utc::now(),
+            checked: Checked::default(),
+        };
+        assert!(shelves.store.create(hash, "abc".into(), &details).await.unwrap().is_none());
+        hash
+    }
+
+    #[tokio::test]
+    async fn a_scene_is_deleted_in_full_although_nobody_waits_for_the_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelves = shelves(folder.path());
+        let hash = create(&shelves).await;
+        let changing = shelves.changing.lock().await;
+        {
+            let mut deleting = Box::pin(shelves.delete(hash));
+            assert!(futures::poll!(deleting.as_mut()).is_pending());
+        }
+        drop(changing);
+        shelves.tasks.close();
+        shelves.tasks.wait().await;
+        assert!(shelves.store.find(hash).await.unwrap().is_none());
+        assert!(!shelves.store.has_component(hash).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_scene_that_was_deleted_in_part_goes_when_it_is_deleted_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelves = shelves(folder.path());
+        let hash = create(&shelves).await;
+        // As a server that is killed leaves it.
+        assert!(shelves.store.delete(hash).await.unwrap());
+        assert!(shelves.store.has_component(hash).await.unwrap());
+        assert_eq!(shelves.delete(hash).await.unwrap_err().code, Code::UnknownScene);
+        assert!(!shelves.store.has_component(hash).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn objects_of_no_scene_are_swept_away_when_they_are_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelves = shelves(folder.path());
+        let hash = create(&shelves).await;
+        assert!(shelves.store.delete(hash).await.unwrap());
+        assert_eq!(shelves.sweep().await.unwrap(), 0, "somebody may be about to make its scene");
+        let component = folder.path().join(format!("data/components/{hash}.wasm"));
+        let file = std::fs::File::options().write(true).open(component).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(shelves.sweep().await.unwrap(), 1);
+        assert!(!shelves.store.has_component(hash).await.unwrap());
+    }
 }

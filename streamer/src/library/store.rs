@@ -160,6 +160,13 @@ pub enum OpenStoreError {
     Objects(#[from] object_store::Error),
 }
 
+/// An object without a scene.
+#[derive(Debug)]
+pub(super) struct Orphan {
+    hash: SceneHash,
+    key: Key,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -171,7 +178,9 @@ pub(super) struct Store {
 impl Store {
     /// In a folder, which is made.
     pub(super) fn in_folder(folder: &Path) -> Result<Self, OpenStoreError> {
-        std::fs::create_dir_all(folder)?;
+        use std::os::unix::fs::DirBuilderExt as _;
+        // Nobody is given a component over the network, and no other user of the machine reads one here.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         remove_stale_files(folder)?;
         // What was answered with 201 outlives a power failure.
         let objects = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
@@ -309,7 +318,11 @@ impl Store {
     /// The scene does not exist any more; its component is still there. False if there was none.
     pub(super) async fn delete(&self, hash: SceneHash) -> Result<bool, StoreError> {
         self.remembered().remove(&hash);
-        let existed = self.objects.head(&details_key(hash)).await.is_ok();
+        let existed = match self.objects.head(&details_key(hash)).await {
+            Ok(_) => true,
+            Err(object_store::Error::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
         self.remove(&details_key(hash)).await?;
         self.remove(&thumbnail_key(hash)).await?;
         Ok(existed)
@@ -372,21 +385,29 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what belongs to no scene and is old enough to be nobody's who is about to make or delete one.
-    pub(super) async fn sweep(&self) -> Result<usize, StoreError> {
+    /// What belongs to no scene and is old enough to be nobody's who is about to make or delete one.
+    pub(super) async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
         let scenes: HashSet<SceneHash> =
             self.keys(SCENES, ".json").await?.into_iter().map(|(hash, _)| hash).collect();
-        let mut removed = 0;
+        let mut orphans = Vec::new();
         for (folder, suffix) in [(COMPONENTS, ".wasm"), (THUMBNAILS, ".png")] {
             for (hash, meta) in self.keys(folder, suffix).await? {
                 let age = Utc::now().signed_duration_since(meta.last_modified).to_std().unwrap_or_default();
-                if age >= ORPHAN_AGE && !scenes.contains(&hash) && self.find(hash).await?.is_none() {
-                    self.remove(&meta.location).await?;
-                    removed += 1;
+                if age >= ORPHAN_AGE && !scenes.contains(&hash) {
+                    orphans.push(Orphan { hash, key: meta.location });
                 }
             }
         }
-        Ok(removed)
+        Ok(orphans)
+    }
+
+    /// Removes it, unless its scene was made meanwhile. False then.
+    pub(super) async fn remove_orphan(&self, orphan: &Orphan) -> Result<bool, StoreError> {
+        if self.find(orphan.hash).await?.is_some() {
+            return Ok(false);
+        }
+        self.remove(&orphan.key).await?;
+        Ok(true)
     }
 
     /// The objects of a folder that are named by a hash; others are not ours. At most [`MAX_LISTED`].
@@ -521,6 +542,15 @@ mod tests {
         store.delete(hash(1)).await.unwrap();
         store.remove_component(hash(1), None).await.unwrap();
         assert!(!store.has_component(hash(1)).await.unwrap());
+    }
+
+    #[test]
+    fn only_the_servers_own_user_reads_what_was_uploaded() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        Store::in_folder(&folder).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[tokio::test]
