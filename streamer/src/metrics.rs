@@ -35,7 +35,7 @@ pub enum FrameStage {
     Encoded,
     /// It was handed to a viewer's connection; counts once for each viewer.
     Sent,
-    /// It was replaced before it was encoded, or not sent to a viewer because that one's queue was full.
+    /// It was replaced before it was encoded, or not sent to a viewer because that one's queue was full or its line carries nothing.
     Dropped,
 }
 
@@ -99,6 +99,8 @@ pub struct NetworkUse {
     pub packets: u64,
     /// Packets that the viewer asked for again.
     pub nacks: u64,
+    /// Payload of the packets that were sent again.
+    pub retransmitted_bytes: u64,
     /// PLI and FIR, before they are merged.
     pub keyframe_requests: u64,
     /// The last round trip, once one was measured.
@@ -196,6 +198,7 @@ pub struct Metrics {
     pub bad_messages: Counter,
     rtp_packets: Counter,
     rtp_nacks: Counter,
+    retransmitted_bytes: Counter,
     keyframe_requests: Counter,
     round_trip_seconds: Histogram,
     frames: Family<Stage, Counter>,
@@ -237,6 +240,7 @@ impl Metrics {
             bad_messages: Counter::default(),
             rtp_packets: Counter::default(),
             rtp_nacks: Counter::default(),
+            retransmitted_bytes: Counter::default(),
             keyframe_requests: Counter::default(),
             round_trip_seconds: Histogram::new(ROUND_TRIP_BUCKETS_SECONDS),
             frames: Family::default(),
@@ -275,6 +279,11 @@ impl Metrics {
             metrics.rtp_packets.clone(),
         );
         registry.register("rtp_nacks", "RTP packets that viewers asked for again", metrics.rtp_nacks.clone());
+        registry.register(
+            "rtp_retransmitted_bytes",
+            "Payload of the RTP packets that were sent again",
+            metrics.retransmitted_bytes.clone(),
+        );
         registry.register(
             "keyframe_requests",
             "Keyframes that viewers asked for (PLI and FIR)",
@@ -399,6 +408,7 @@ impl Metrics {
     pub fn network(&self, used: NetworkUse) {
         self.rtp_packets.inc_by(used.packets);
         self.rtp_nacks.inc_by(used.nacks);
+        self.retransmitted_bytes.inc_by(used.retransmitted_bytes);
         self.keyframe_requests.inc_by(used.keyframe_requests);
         if let Some(round_trip) = used.round_trip {
             self.round_trip_seconds.observe(round_trip.as_secs_f64());
@@ -501,7 +511,13 @@ mod tests {
         metrics.stage(TimedStage::Send, Duration::from_micros(60));
         metrics.worker_ended("worker_died");
         let round_trip = Some(Duration::from_millis(30));
-        metrics.network(NetworkUse { packets: 9, nacks: 2, keyframe_requests: 1, round_trip });
+        metrics.network(NetworkUse {
+            packets: 9,
+            nacks: 2,
+            retransmitted_bytes: 700,
+            keyframe_requests: 1,
+            round_trip,
+        });
         metrics.http_request(&axum::http::Method::GET, "/api/sessions/{id}", 404);
         metrics.refused(Code::UnknownSession);
         metrics.worker_taken(true);

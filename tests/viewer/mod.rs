@@ -219,6 +219,11 @@ impl Viewer {
         self.proxy.set(network);
     }
 
+    /// Bytes of datagrams that the server has sent towards it, whether or not the network carried them.
+    pub fn offered_bytes(&self) -> u64 {
+        self.proxy.offered_bytes()
+    }
+
     /// Leaves in order: `DELETE` of its resource, then the connection.
     pub async fn leave(self) {
         let (joining, resource) = (self.joining.clone(), self.resource.clone());

@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,7 @@ pub struct Network {
 pub(super) struct Proxy {
     address: SocketAddr,
     network: Arc<Mutex<Network>>,
+    offered_bytes: Arc<AtomicU64>,
     _task: JoinSet<()>,
 }
 
@@ -49,13 +53,19 @@ impl Proxy {
             (UdpSocket::bind(loopback).await.unwrap(), UdpSocket::bind(loopback).await.unwrap());
         let address = front.local_addr().unwrap();
         let network = Arc::<Mutex<Network>>::default();
+        let offered_bytes = Arc::<AtomicU64>::default();
         let mut task = JoinSet::new();
-        task.spawn(pass(front, back, server, Arc::clone(&network)));
-        Self { address, network, _task: task }
+        task.spawn(pass(front, back, server, Arc::clone(&network), Arc::clone(&offered_bytes)));
+        Self { address, network, offered_bytes, _task: task }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the server has sent towards the viewer, whether or not the network carried it.
+    pub(super) fn offered_bytes(&self) -> u64 {
+        self.offered_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn set(&self, network: Network) {
@@ -107,7 +117,13 @@ impl Line {
     }
 }
 
-async fn pass(front: UdpSocket, back: UdpSocket, server: SocketAddr, network: Arc<Mutex<Network>>) {
+async fn pass(
+    front: UdpSocket,
+    back: UdpSocket,
+    server: SocketAddr,
+    network: Arc<Mutex<Network>>,
+    offered_bytes: Arc<AtomicU64>,
+) {
     let mut random: Option<(u64, StdRng)> = None;
     let (mut up, mut down) = (Line::default(), Line::default());
     let mut viewer = None;
@@ -121,6 +137,7 @@ async fn pass(front: UdpSocket, back: UdpSocket, server: SocketAddr, network: Ar
                 up.take(&up_buffer[..bytes], &network, None, random);
             }
             Ok((bytes, _)) = back.recv_from(&mut down_buffer) => {
+                offered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 let (network, random) = current(&network, &mut random);
                 down.take(&down_buffer[..bytes], &network, network.rate_bps, random);
             }

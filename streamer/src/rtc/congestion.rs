@@ -16,6 +16,8 @@ use std::{
 
 use rtc::interceptor::{BandwidthEstimator, EstimatorStats, Gcc, PacketReport};
 
+use super::feedback::Counters;
+
 /// Below this a 720p picture of a moving scene cannot be made out: a viewer whose path carries less gets pictures dropped, and
 /// does not make everybody's unrecognisable.
 pub const MIN_TARGET_BPS: u32 = 300_000;
@@ -45,7 +47,7 @@ const DECREASE_FACTOR: f64 = 0.85;
 /// The path's own delay is the least of the last one to two of these: clocks drift apart, and paths change.
 const BASE_DELAY_WINDOW: Duration = Duration::from_secs(10);
 
-/// The estimator of one connection. The target goes to `published`.
+/// The estimator of one connection. The target goes to `published`, the packets that arrived into the counters.
 pub(super) struct Congestion {
     gcc: Gcc,
     sent: Rate,
@@ -54,10 +56,11 @@ pub(super) struct Congestion {
     last_decrease: Option<Instant>,
     target_bps: f64,
     published: Arc<AtomicU32>,
+    counters: Arc<Counters>,
 }
 
 impl Congestion {
-    pub(super) fn new(published: Arc<AtomicU32>) -> Self {
+    pub(super) fn new(published: Arc<AtomicU32>, counters: Arc<Counters>) -> Self {
         published.store(INITIAL_TARGET_BPS, Ordering::Relaxed);
         let initial = f64::from(INITIAL_TARGET_BPS);
         Self {
@@ -68,6 +71,7 @@ impl Congestion {
             last_decrease: None,
             target_bps: initial,
             published,
+            counters,
         }
     }
 
@@ -155,6 +159,8 @@ impl BandwidthEstimator for Congestion {
         let size = |reports: &mut dyn Iterator<Item = &PacketReport>| {
             reports.map(|report| report.size).fold(0, usize::saturating_add)
         };
+        let arrived_packets = reports.iter().filter(|report| report.arrived).count();
+        self.counters.arrived_packets.fetch_add(arrived_packets as u64, Ordering::Relaxed);
         let sent_bps = self.sent.add(now, size(&mut reports.iter()));
         let arrived_bps = self.arrived.add(now, size(&mut reports.iter().filter(|report| report.arrived)));
         let before = self.gcc.target_bitrate();
@@ -241,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_target_never_leaves_what_the_sent_rate_proves_however_long_the_path_is_quiet() {
-        let mut congestion = Congestion::new(Arc::default());
+        let mut congestion = Congestion::new(Arc::default(), Arc::default());
         let target = after(&mut congestion, Instant::now(), 120, 1_000_000, 0);
         assert!(target >= INITIAL_TARGET_BPS, "a quiet path must not cost rate: {target}");
         assert!(target <= INITIAL_TARGET_BPS + 1_600_000, "a source of 1 Mb/s proves no more: {target}");
@@ -249,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_growing_delay_brings_the_target_below_the_source() {
-        let mut congestion = Congestion::new(Arc::default());
+        let mut congestion = Congestion::new(Arc::default(), Arc::default());
         let target = after(&mut congestion, Instant::now(), 10, 4_000_000, 300);
         assert!(target < 4_000_000, "the path carries less than 80 % of the source: {target}");
         assert!(target >= MIN_TARGET_BPS);
@@ -257,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_delay_that_is_the_path_s_own_costs_nothing() {
-        let mut congestion = Congestion::new(Arc::default());
+        let mut congestion = Congestion::new(Arc::default(), Arc::default());
         let start = Instant::now();
         let far = |id: u64| PacketReport {
             ssrc: 1,
@@ -290,7 +296,7 @@ mod tests {
 
     #[test]
     fn keep_alives_of_a_still_scene_do_not_lower_the_target() {
-        let mut congestion = Congestion::new(Arc::default());
+        let mut congestion = Congestion::new(Arc::default(), Arc::default());
         let target = after(&mut congestion, Instant::now(), 30, 40_000, 300);
         assert!(target >= INITIAL_TARGET_BPS, "{target}");
     }

@@ -29,9 +29,10 @@ use super::{
     Channel, MAX_TEXT_BYTES, PeerEvent,
     congestion::is_worth_reporting,
     engine::Engine,
+    line::{Change, Line, Totals},
     mux::{Datagram, Kind, MAX_PEER_ADDRESSES, Registration, kind},
     packets::Packetizer,
-    peer::Shared,
+    peer::{Gate, Shared},
 };
 
 /// From the offer to the end of the DTLS handshake. A viewer that takes longer has no path to here.
@@ -54,6 +55,8 @@ const BURST_INTERVAL: Duration = Duration::from_millis(1);
 const MAX_UNACKNOWLEDGED_TEXT_BYTES: usize = 64 * 1024;
 /// Senders of RTCP that a viewer may have: the key context of each is kept for the life of the connection.
 const MAX_RTCP_SENDERS: usize = 16;
+/// One viewer's requests for keyframes are passed on so often at most: everybody in the session pays for each.
+const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Channels that a viewer may open beside the negotiated ones; they are ignored.
 const MAX_FOREIGN_CHANNELS: u32 = 16;
 
@@ -67,6 +70,10 @@ pub(super) struct Driver {
     texts: mpsc::Receiver<String>,
     stop: CancellationToken,
     packetizer: Packetizer,
+    line: Line,
+    /// The line is to be tried, or to be used again.
+    needs_keyframe: bool,
+    next_keyframe_request: Instant,
     /// The rest of the frame that is going out.
     packets: VecDeque<rtp::Packet>,
     burst_packets: usize,
@@ -119,6 +126,9 @@ impl Driver {
             texts: wiring.texts,
             stop: wiring.stop,
             packetizer,
+            line: Line::new(now),
+            needs_keyframe: false,
+            next_keyframe_request: now,
             packets: VecDeque::new(),
             burst_packets: MIN_BURST_PACKETS,
             next_burst: now,
@@ -192,7 +202,12 @@ impl Driver {
         if !self.packets.is_empty() {
             deadline = deadline.min(self.next_burst);
         }
-        if !self.is_connected() {
+        if self.is_connected() {
+            deadline = deadline.min(self.line.due());
+            if self.is_keyframe_wanted() {
+                deadline = deadline.min(self.next_keyframe_request);
+            }
+        } else {
             deadline = deadline.min(self.connect_deadline);
         }
         deadline
@@ -225,7 +240,8 @@ impl Driver {
         if self.is_dtls_closed() {
             self.end("the viewer closed the connection");
         }
-        self.report();
+        self.watch_line(now);
+        self.report(now);
     }
 
     fn tick(&mut self, now: Instant) {
@@ -233,6 +249,34 @@ impl Driver {
         if let Err(error) = self.engine.connection.handle_timeout(now) {
             tracing::debug!(%error, "a timer of the connection failed");
         }
+    }
+
+    fn watch_line(&mut self, now: Instant) {
+        if !self.is_connected() {
+            return;
+        }
+        let counters = &self.shared.counters;
+        let totals = Totals {
+            sent: counters
+                .packets_sent
+                .load(Ordering::Relaxed)
+                .saturating_add(counters.retransmitted_packets.load(Ordering::Relaxed)),
+            arrived: counters.arrived_packets.load(Ordering::Relaxed),
+        };
+        let Some(change) = self.line.look(now, totals, self.packets.is_empty()) else { return };
+        tracing::debug!(?change, ?totals, "the viewer's line");
+        self.shared.set_gate(match change {
+            Change::Stop => Gate::Closed,
+            Change::Try => Gate::OneKeyframe,
+            Change::Resume => Gate::Open,
+        });
+        self.needs_keyframe = change != Change::Stop;
+    }
+
+    /// Whether the viewer asked for a keyframe, or its queue needs one. Over a line that carries none it is not worth one.
+    fn is_keyframe_wanted(&self) -> bool {
+        let has_asked = self.shared.counters.keyframe_wanted.load(Ordering::Relaxed);
+        self.line.carries() && (has_asked || self.shared.has_overflowed.load(Ordering::Relaxed))
     }
 
     /// Gives the engine the next burst of the frame that is going out, or begins the next frame.
@@ -394,17 +438,22 @@ impl Driver {
     }
 
     /// What the session should know; of each kind at most one waits.
-    fn report(&mut self) {
+    fn report(&mut self, now: Instant) {
         if !self.is_connected() {
             return;
         }
-        let is_wanted = self.shared.counters.keyframe_wanted.swap(false, Ordering::Relaxed);
-        let has_overflowed = self.shared.has_overflowed.swap(false, Ordering::Relaxed);
-        let waits = self.pending.iter().any(|event| matches!(event, PeerEvent::KeyframeNeeded));
-        if (is_wanted || has_overflowed) && !waits {
-            self.pending.push_back(PeerEvent::KeyframeNeeded);
+        let is_wanted = self.is_keyframe_wanted() && now >= self.next_keyframe_request;
+        if is_wanted || self.needs_keyframe {
+            self.shared.counters.keyframe_wanted.store(false, Ordering::Relaxed);
+            self.shared.has_overflowed.store(false, Ordering::Relaxed);
+            self.needs_keyframe = false;
+            self.next_keyframe_request = now + KEYFRAME_REQUEST_INTERVAL;
+            if !self.pending.iter().any(|event| matches!(event, PeerEvent::KeyframeNeeded)) {
+                self.pending.push_back(PeerEvent::KeyframeNeeded);
+            }
         }
-        let target_bps = self.shared.target_bps.load(Ordering::Relaxed);
+        let carried_bps = self.shared.target_bps.load(Ordering::Relaxed);
+        let target_bps = if self.line.carries() { carried_bps } else { 0 };
         if is_worth_reporting(self.reported_bps, target_bps) {
             self.reported_bps = target_bps;
             self.pending.retain(|event| !matches!(event, PeerEvent::TargetBitrate { .. }));

@@ -54,7 +54,7 @@ const ICE_DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(5);
 const ICE_FAILED_TIMEOUT: Duration = Duration::from_secs(7);
 const ICE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// Sent packets kept for retransmission: two seconds at 4 Mb/s. A power of two, as the buffer requires.
-const RETRANSMISSION_PACKETS: u16 = 1024;
+pub(super) const RETRANSMISSION_PACKETS: u16 = 1024;
 /// What a viewer may send before the session has taken it: 32 of the largest texts.
 const MAX_RECEIVE_BUFFER_BYTES: u32 = 128 * 1024;
 /// Between the retransmission buffer and the transport-wide numbering, where both new and repeated packets pass.
@@ -228,7 +228,7 @@ fn setting_engine(parameters: &Parameters) -> SettingEngine {
 
 /// There is no pacer: its backlog would delay every frame behind a large one. The driver spreads large frames itself.
 fn interceptors(parameters: &Parameters) -> Registry {
-    let congestion = Congestion::new(Arc::clone(&parameters.target_bps));
+    let congestion = Congestion::new(Arc::clone(&parameters.target_bps), Arc::clone(&parameters.counters));
     let feedback = Feedback::new(Arc::clone(&parameters.counters), parameters.playout_delay_ms);
     Registry::new()
         .with(Slot::CongestionControl, CongestionControlBuilder::new(congestion).build())

@@ -1,6 +1,6 @@
 //! The interceptor between the retransmission buffer and the transport-wide numbering.
 //!
-//! On the way out it stamps the playout delay on every video packet, retransmissions too, and keeps those within a budget. On
+//! On the way out it stamps the playout delay on every video packet, retransmissions too, and keeps those within their budget. On
 //! the way in it reads what the receiver says: PLI and FIR, NACK, and the round trip of its receiver reports. What it learns goes
 //! into [`Counters`]; nothing is delivered as a packet.
 
@@ -22,12 +22,14 @@ use rtc::{
         },
         receiver_report::ReceiverReport,
         sender_report::SenderReport,
-        transport_feedbacks::transport_layer_nack::TransportLayerNack,
+        transport_feedbacks::transport_layer_nack::{NackPair, TransportLayerNack},
     },
     rtp::extension::playout_delay_extension::PlayoutDelayExtension,
     sansio::Protocol,
     shared::{error::Error, marshal::Marshal},
 };
+
+use super::retransmission::Retransmission;
 
 /// <https://webrtc.googlesource.com/src/+/refs/heads/main/docs/native-code/rtp-hdrext/playout-delay>
 pub(super) const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
@@ -36,17 +38,15 @@ pub(super) const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rt
 const MAX_REMEMBERED_REPORTS: usize = 4;
 /// Local streams are the video, its retransmissions and the silent audio.
 const MAX_STREAMS: usize = 4;
-/// Retransmission goes at most at this rate: a viewer may ask for every packet again with each report, and must not be able to
-/// multiply what the server sends.
-const MAX_RETRANSMITTED_BYTES_PER_S: u32 = 512 * 1024;
-/// A burst of loss as large as one big keyframe is repaired at once.
-const MAX_RETRANSMITTED_BURST_BYTES: u32 = 256 * 1024;
-
 /// What the interceptor and the driver of a peer share.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) packets_sent: AtomicU64,
     pub(super) nacked_packets: AtomicU64,
+    pub(super) retransmitted_packets: AtomicU64,
+    pub(super) retransmitted_bytes: AtomicU64,
+    /// Packets, retransmissions too, that the receiver has reported.
+    pub(super) arrived_packets: AtomicU64,
     pub(super) keyframe_requests: AtomicU64,
     pub(super) rtt_ms: AtomicU32,
     /// Set by a request, taken by the driver.
@@ -60,7 +60,7 @@ pub(super) struct Feedback {
     /// Stream and negotiated id of the playout-delay extension.
     streams: Vec<(u32, u8)>,
     reports: VecDeque<(u32, Instant)>,
-    retransmission: TokenBucket,
+    retransmission: Retransmission,
     read_queue: VecDeque<TaggedPacket>,
     write_queue: VecDeque<TaggedPacket>,
 }
@@ -79,7 +79,7 @@ impl Feedback {
             playout_delay,
             streams: Vec::new(),
             reports: VecDeque::new(),
-            retransmission: TokenBucket::full(),
+            retransmission: Retransmission::new(),
             read_queue: VecDeque::new(),
             write_queue: VecDeque::new(),
         }
@@ -99,6 +99,15 @@ impl Feedback {
                 self.measure_round_trip(now, block.last_sender_report, block.delay);
             }
         }
+    }
+
+    /// What of a request is answered; the rest goes no further.
+    fn answered(&mut self, now: Instant, nack: &TransportLayerNack) -> TransportLayerNack {
+        let round_trip = Duration::from_millis(self.counters.rtt_ms.load(Ordering::Relaxed).into());
+        let asked = nack.nacks.iter().flat_map(|pair| pair.into_iter());
+        let answered = asked.filter(|number| self.retransmission.answers(now, *number, round_trip));
+        let nacks = answered.map(NackPair::new).collect();
+        TransportLayerNack { nacks, ..nack.clone() }
     }
 
     /// RFC 3550, section 6.4.1: the time since the sender report, less what the receiver held it. `delay` is in 1/65536 s.
@@ -130,10 +139,13 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Feedback {
     type Error = Error;
     type Time = Instant;
 
-    fn handle_read(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = &msg.message.packet {
+    fn handle_read(&mut self, mut msg: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = &mut msg.message.packet {
             for packet in packets {
                 self.on_rtcp(msg.now, packet.as_ref());
+                if let Some(nack) = packet.as_any().downcast_ref::<TransportLayerNack>() {
+                    *packet = Box::new(self.answered(msg.now, nack));
+                }
             }
         }
         self.read_queue.push_back(msg);
@@ -148,10 +160,15 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Feedback {
         let is_retransmission = msg.message.has(&Attribute::Retransmission);
         match &mut msg.message.packet {
             Packet::Rtp(packet) => {
-                if is_retransmission && !self.retransmission.take(msg.now, packet.payload.len()) {
-                    return Ok(());
-                }
-                if !is_retransmission {
+                let bytes = packet.payload.len();
+                if is_retransmission {
+                    if !self.retransmission.pays(bytes) {
+                        return Ok(());
+                    }
+                    self.counters.retransmitted_packets.fetch_add(1, Ordering::Relaxed);
+                    self.counters.retransmitted_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                } else {
+                    self.retransmission.sent(msg.now, packet.header.sequence_number, bytes);
                     self.counters.packets_sent.fetch_add(1, Ordering::Relaxed);
                 }
                 if let Some(delay) = &self.playout_delay
@@ -201,49 +218,28 @@ impl Interceptor for Feedback {
     fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
 }
 
-/// Bytes that may be retransmitted now.
-struct TokenBucket {
-    bytes: u32,
-    filled_at: Option<Instant>,
-}
-
-impl TokenBucket {
-    fn full() -> Self {
-        Self { bytes: MAX_RETRANSMITTED_BURST_BYTES, filled_at: None }
-    }
-
-    fn take(&mut self, now: Instant, bytes: usize) -> bool {
-        let elapsed = self.filled_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let earned =
-            elapsed.as_micros().saturating_mul(u128::from(MAX_RETRANSMITTED_BYTES_PER_S)) / 1_000_000;
-        // Time shorter than a byte's worth is not lost: the bucket keeps its old time until something was earned.
-        if earned > 0 || self.filled_at.is_none() {
-            self.filled_at = Some(now);
-        }
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        self.bytes = self.bytes.saturating_add(earned).min(MAX_RETRANSMITTED_BURST_BYTES);
-        match u32::try_from(bytes).ok().and_then(|bytes| self.bytes.checked_sub(bytes)) {
-            Some(rest) => {
-                self.bytes = rest;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn nack(packets: &[u16]) -> TransportLayerNack {
+        let nacks = packets.iter().map(|number| NackPair::new(*number)).collect();
+        TransportLayerNack { sender_ssrc: 1, media_ssrc: 7, nacks }
+    }
+
     #[test]
-    fn a_viewer_that_asks_for_everything_again_gets_the_budget_and_no_more() {
-        let start = Instant::now();
-        let mut bucket = TokenBucket::full();
-        let first = (0..10_000).filter(|_| bucket.take(start, 1000)).count();
-        assert_eq!(first, 262);
-        let second = (0..10_000).filter(|_| bucket.take(start + Duration::from_millis(100), 1000)).count();
-        assert_eq!(second, 52, "a tenth of a second earns a tenth of the rate");
+    fn of_a_flood_of_requests_the_retransmission_buffer_sees_each_packet_once() {
+        let counters = Arc::<Counters>::default();
+        let mut feedback = Feedback::new(Arc::clone(&counters), None);
+        let now = Instant::now();
+        for number in 0..20 {
+            feedback.retransmission.sent(now, number, 1_000);
+        }
+        let asked: Vec<u16> = (0..100).collect();
+        let first = feedback.answered(now, &nack(&asked));
+        assert_eq!(first.nacks.len(), 20, "what was never sent is not looked for");
+        let again = feedback.answered(now, &nack(&asked));
+        assert!(again.nacks.is_empty(), "{again:?}");
     }
 
     #[test]

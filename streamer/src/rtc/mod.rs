@@ -11,10 +11,12 @@ mod congestion;
 mod driver;
 mod engine;
 mod feedback;
+mod line;
 mod mux;
 mod offer;
 mod packets;
 mod peer;
+mod retransmission;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -75,7 +77,7 @@ pub enum PeerEvent {
     KeyframeNeeded,
     /// What the path to this viewer carries, clamped to the configured range.
     TargetBitrate {
-        /// Bits a second.
+        /// Bits a second; zero when it carries next to nothing, and its pictures are dropped until it is better.
         bps: u32,
     },
     /// The peer is gone; no event follows.
@@ -128,7 +130,8 @@ pub struct Answer {
 pub enum SendOutcome {
     /// Queued for the network.
     Sent,
-    /// The peer's queue overflowed, or it has not had a keyframe yet: nothing goes out before the next one.
+    /// The peer's queue overflowed, its path carries next to nothing, or it has not had a keyframe yet: nothing goes out before
+    /// the next one.
     DroppedUntilKeyframe,
     /// ICE and DTLS are not done, or the peer is gone.
     NotConnected,
@@ -141,6 +144,8 @@ pub struct PeerStats {
     pub packets_sent: u64,
     /// Packets that the receiver asked for again.
     pub nacks: u64,
+    /// Payload of the packets that were sent again.
+    pub retransmitted_bytes: u64,
     /// Keyframe requests (PLI and FIR) as they came, before they are merged.
     pub plis: u64,
     /// Round trip of the connectivity checks or receiver reports, rounded up; zero until one was measured.

@@ -44,6 +44,11 @@ impl Shared {
         self.frames().pop()
     }
 
+    /// From now on only these frames are taken, and what waits is dropped.
+    pub(super) fn set_gate(&self, gate: Gate) {
+        self.frames().set_gate(gate);
+    }
+
     fn frames(&self) -> MutexGuard<'_, FrameQueue> {
         // The queue is whole after each statement, whatever panicked.
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,11 +60,23 @@ struct FrameQueue {
     frames: VecDeque<VideoFrame>,
     bytes: usize,
     needs_keyframe: bool,
+    gate: Gate,
+}
+
+/// Which frames a [`FrameQueue`] takes at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// All, from the next keyframe on.
+    Open,
+    /// The next keyframe, and then none.
+    OneKeyframe,
+    /// None.
+    Closed,
 }
 
 impl Default for FrameQueue {
     fn default() -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, needs_keyframe: true }
+        Self { frames: VecDeque::new(), bytes: 0, needs_keyframe: true, gate: Gate::Open }
     }
 }
 
@@ -74,6 +91,11 @@ enum Pushed {
 
 impl FrameQueue {
     fn push(&mut self, frame: VideoFrame) -> Pushed {
+        match self.gate {
+            Gate::Open => {}
+            Gate::OneKeyframe if frame.keyframe => self.gate = Gate::Closed,
+            Gate::OneKeyframe | Gate::Closed => return Pushed::Dropped,
+        }
         let bytes = frame.data.len();
         let fits =
             self.frames.len() < MAX_QUEUED_FRAMES && self.bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES;
@@ -99,6 +121,13 @@ impl FrameQueue {
         let frame = self.frames.pop_front()?;
         self.bytes = self.bytes.saturating_sub(frame.data.len());
         Some(frame)
+    }
+
+    /// What waits was meant for a path that is not there, or follows a gap.
+    fn set_gate(&mut self, gate: Gate) {
+        self.clear();
+        self.needs_keyframe = true;
+        self.gate = gate;
     }
 
     fn clear(&mut self) {
@@ -172,6 +201,7 @@ impl Peer {
         PeerStats {
             packets_sent: counters.packets_sent.load(Ordering::Relaxed),
             nacks: counters.nacked_packets.load(Ordering::Relaxed),
+            retransmitted_bytes: counters.retransmitted_bytes.load(Ordering::Relaxed),
             plis: counters.keyframe_requests.load(Ordering::Relaxed),
             rtt_ms: counters.rtt_ms.load(Ordering::Relaxed),
         }
@@ -225,6 +255,23 @@ mod tests {
         assert_eq!(queue.push(frame(true, 20)), Pushed::Queued);
         assert_eq!(queue.push(frame(false, 21)), Pushed::Queued);
         assert_eq!(drain(&mut queue), [20, 21]);
+    }
+
+    #[test]
+    fn behind_a_closed_gate_nothing_waits_and_one_keyframe_may_try() {
+        let mut queue = FrameQueue::default();
+        queue.push(frame(true, 0));
+        queue.set_gate(Gate::Closed);
+        assert!(drain(&mut queue).is_empty(), "what waited is stale");
+        assert_eq!(queue.push(frame(true, 1)), Pushed::Dropped);
+        queue.set_gate(Gate::OneKeyframe);
+        let outcomes =
+            [false, true, false, true].map(|keyframe| queue.push(frame(keyframe, 2)) == Pushed::Queued);
+        assert_eq!(outcomes, [false, true, false, false]);
+        queue.set_gate(Gate::Open);
+        assert_eq!(queue.push(frame(false, 3)), Pushed::Dropped, "it would follow a gap");
+        assert_eq!(queue.push(frame(true, 4)), Pushed::Queued);
+        assert_eq!(queue.push(frame(false, 5)), Pushed::Queued);
     }
 
     #[test]

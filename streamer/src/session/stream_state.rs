@@ -37,7 +37,8 @@ impl RtpClock {
     }
 }
 
-/// The encoder's target: what the slowest path carries.
+/// The encoder's target: what the slowest path carries, of those that carry the least that is worth looking at. The others' viewers
+/// get pictures dropped, so that one bad line does not spoil the session for everybody.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BitrateTarget {
     max_bps: u32,
@@ -57,7 +58,9 @@ impl BitrateTarget {
 
     /// The new target, when the viewers' paths make it differ noticeably. Without an estimate it stays.
     pub(super) fn update(&mut self, path_estimates_bps: impl Iterator<Item = u32>) -> Option<u32> {
-        let wanted = path_estimates_bps.min()?.clamp(MIN_TARGET_BPS.min(self.max_bps), self.max_bps);
+        // Of two paths that carry, the slower one; of one that does not and another, the other.
+        let slowest = path_estimates_bps.min_by_key(|bps| (*bps < MIN_TARGET_BPS, *bps))?;
+        let wanted = slowest.clamp(MIN_TARGET_BPS.min(self.max_bps), self.max_bps);
         let change = u64::from(wanted.abs_diff(self.current_bps)) * 100;
         let at_a_bound = wanted == self.max_bps && wanted != self.current_bps;
         if change < u64::from(self.current_bps) * NOTICEABLE_PERCENT && !at_a_bound {
@@ -145,6 +148,13 @@ mod tests {
         assert_eq!(target.update([1].into_iter()), Some(MIN_TARGET_BPS));
         assert_eq!(target.current_bps(), MIN_TARGET_BPS);
         assert_eq!(target.update(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_path_that_carries_nothing_does_not_decide_for_the_others() {
+        let mut target = BitrateTarget::new(4_000_000, 8_000_000);
+        assert_eq!(target.update([0, 3_000_000, 5_000_000].into_iter()), Some(3_000_000));
+        assert_eq!(target.update([0, 0].into_iter()), Some(MIN_TARGET_BPS), "there is no other");
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Viewer {
         NetworkUse {
             packets: now.packets_sent.saturating_sub(before.packets_sent),
             nacks: now.nacks.saturating_sub(before.nacks),
+            retransmitted_bytes: now.retransmitted_bytes.saturating_sub(before.retransmitted_bytes),
             keyframe_requests: now.plis.saturating_sub(before.plis),
             round_trip: (now.rtt_ms > 0).then(|| Duration::from_millis(now.rtt_ms.into())),
         }
