@@ -190,7 +190,7 @@ export function uploading(shared) {
         await withoutUploads();
     });
 
-    it('a scene that traps says so, with what it printed beside it, on a desk and on a phone', async () => {
+    it('a scene that traps says so, with what it printed beside it, on a desk, on a phone and in a tab behind others', async () => {
         await withPage(shared.browser, gallery(), DESKTOP, async (page) => {
             await untilListed(page);
             await page.setInputFiles('#files', [scene('hostile/traps_in_a_tick', 'Traps.wasm')]);
