@@ -147,6 +147,16 @@ export async function createGrant(id, role) {
     return (await postJson(`${sessionPath(id)}/grants`, { role })).json();
 }
 
+/**
+ * Who came with the grant is told and disconnected.
+ *
+ * @param {string} id  of the session
+ * @param {string} grant  its id
+ */
+export async function deleteGrant(id, grant) {
+    await request(`${sessionPath(id)}/grants/${encodeURIComponent(grant)}`, { method: 'DELETE' });
+}
+
 /** @param {string} id */
 function scenePath(id) {
     return `/api/scenes/${encodeURIComponent(id)}`;

@@ -3,11 +3,16 @@
  * Links to this session for others: one to watch, one to steer. Each carries a right of its own that the server made and can take
  * back. Knows the panel and the clipboard.
  */
-import { createGrant } from './api.js';
+import { Problem, createGrant, deleteGrant } from './api.js';
 import { element } from './page.js';
 
 /** How long a button says what it did. */
 const SAID_MS = 2_000;
+
+/** @typedef {{ session: string, id: string }} Link */
+
+/** The links that this page has made and not taken back; the server bounds how many a session has. @type {Set<Link>} */
+const links = new Set();
 
 /**
  * @param {() => string | null} session  null when there is none
@@ -31,6 +36,7 @@ export function offerSharing(session) {
     });
     offerLink('share-watch', 'viewer', session);
     offerLink('share-control', 'controller', session);
+    offerToTakeBack();
     return { close };
 }
 
@@ -59,6 +65,8 @@ function offerLink(id, role, session) {
         button.disabled = true;
         try {
             const grant = await createGrant(which, role);
+            links.add({ session: which, id: grant.id });
+            element('share-revoke', HTMLElement).hidden = false;
             const link = new URL(grant.view, location.href).href;
             if (await copied(link)) {
                 button.textContent = 'Copied';
@@ -75,6 +83,40 @@ function offerLink(id, role, session) {
             button.disabled = false;
         }
     });
+}
+
+function offerToTakeBack() {
+    const button = element('share-revoke', HTMLButtonElement);
+    const note = element('share-note', HTMLElement);
+    button.addEventListener('click', async () => {
+        note.textContent = '';
+        button.disabled = true;
+        try {
+            for (const link of [...links]) {
+                await takeBack(link);
+                links.delete(link);
+            }
+            element('share-link', HTMLInputElement).hidden = true;
+            note.textContent = 'They open nothing any more.';
+        } catch (error) {
+            note.textContent = error instanceof Error ? error.message : String(error);
+        } finally {
+            button.disabled = false;
+            // The one with the focus goes away.
+            if (links.size === 0) element('share-watch', HTMLElement).focus();
+            button.hidden = links.size === 0;
+        }
+    });
+}
+
+/** @param {Link} link */
+async function takeBack({ session, id }) {
+    try {
+        await deleteGrant(session, id);
+    } catch (error) {
+        // What has run out, or is of a session that is over, holds no more.
+        if (!(error instanceof Problem && (error.status === 404 || error.status === 410))) throw error;
+    }
 }
 
 /**

@@ -158,6 +158,24 @@ export function access(shared) {
         });
     });
 
+    it('who has made links can take them back on the page', async () => {
+        await withOwner(async (owner) => {
+            await owner.click('#share-button');
+            assert.equal(await owner.locator('#share-revoke').isVisible(), false);
+            const watch = await copyLink(owner, 'watch');
+            await withPage(shared.browser, watch, SMALL, async (watching) => {
+                await untilState(watching, 'live');
+                await screenshot(owner, 'viewer-share-made');
+                await owner.click('#share-revoke');
+                await untilState(watching, 'ended');
+                assert.equal(await watching.locator('#ended').getAttribute('data-code'), 'revoked');
+                await owner.waitForSelector('#share-note:text("They open nothing any more.")');
+                assert.equal(await owner.locator('#share-revoke').isVisible(), false);
+            }, REFUSED);
+            assert.equal(await owner.evaluate(() => document.body.dataset.state), 'live', 'it goes on for its owner');
+        });
+    });
+
     it('row 40: a page of another origin cannot POST, with a token or on a server that asks for none', async () => {
         const foreign = await servePlayers();
         try {
