@@ -58,7 +58,7 @@ const OURS = {
     },
     too_many_sessions: {
         title: 'The server is busy',
-        text: 'It runs as many sessions as it may. One will be free when somebody leaves.',
+        text: 'It runs as many sessions as it may, in all or for you. One will be free when somebody leaves.',
         again: RETRY,
     },
     too_many_viewers: { title: 'The session is full', text: 'It has as many viewers as it may.', again: RETRY },

@@ -24,7 +24,8 @@ use crate::{
     metrics::Metrics,
     rtc::{RtcConfig, RtcServer},
     session::{
-        Probed, Program, Sandbox, SessionLimits, Sessions, StartError, cgroup::Cgroups, portrait::Painter,
+        Probed, Program, Sandbox, SessionCounts, SessionLimits, Sessions, StartError, cgroup::Cgroups,
+        portrait::Painter,
     },
     text::escape_untrusted,
 };
@@ -153,7 +154,8 @@ pub async fn run(
         grace: config.session_grace,
         scene: config.scene_limits,
     };
-    let sessions = Sessions::new(program, compiler, limits, config.max_sessions, Arc::clone(&metrics));
+    let counts = SessionCounts { all: config.max_sessions, per_owner: config.max_sessions_per_token };
+    let sessions = Sessions::new(program, compiler, limits, counts, Arc::clone(&metrics));
     let first = look_at_workers(&sessions, config.require_sandbox).await?;
     let sessions = Arc::new(sessions.with_warm_workers(config.warm_workers, first));
     let owners: Arc<dyn SessionOwners> = sessions.clone();

@@ -363,6 +363,24 @@ fn row_41_sessions_cannot_be_guessed_and_foreign_ones_look_like_none() {
 }
 
 #[test]
+fn one_token_leaves_places_for_the_sessions_of_others() {
+    let counts = ["--max-sessions", "2", "--max-sessions-per-token", "1", "--sessions-per-minute", "100000"];
+    let server = protected_with(&counts, &[]);
+    let create = |bearer| ask_json(&server, bearer, "POST", "/api/sessions", &json!({ "scene": "orbit" }));
+    let first = session_of(&server, ALICE);
+    let refused = create(ALICE);
+    refused.assert_problem(503, "too_many_sessions");
+    assert!(refused.text.contains("the maximum of one token"), "{}", refused.text);
+    assert_eq!(ask(&server, ALICE, "DELETE", &format!("/api/sessions/{first}"), None).status, 204);
+    // Its place is free when its worker is gone.
+    wait_for("a place for one more of the same token", || (create(ALICE).status == 201).then_some(()));
+    session_of(&server, BOB);
+    let refused = create(ADMIN);
+    refused.assert_problem(503, "too_many_sessions");
+    assert!(refused.text.contains("The server runs 2 sessions"), "{}", refused.text);
+}
+
+#[test]
 fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     let server = protected_with(&["--offers-per-minute", "3", "--sessions-per-minute", "2"], &[]);
     let offer = |bearer| {

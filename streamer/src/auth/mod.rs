@@ -242,6 +242,12 @@ impl Principal {
         self.grant.as_ref().map(|grant| grant.session)
     }
 
+    /// Whether it has to leave places for sessions to others: not where there are no tokens, and all are one owner; and not an admin, who
+    /// can end everybody's sessions.
+    pub fn shares_places(&self) -> bool {
+        self.sessions.is_some() && self.role != Role::Admin
+    }
+
     /// Whether a session of that owner is listed for it.
     pub fn sees(&self, owner: &Owner) -> bool {
         self.grant.is_none() && (self.role == Role::Admin || self.owner == *owner)
@@ -383,6 +389,10 @@ mod tests {
         }
         assert!(owner[1].sees(&Owner("alice".to_owned())) && !stranger[2].sees(&Owner("alice".to_owned())));
         assert!(stranger[3].sees(&Owner("alice".to_owned())), "an admin sees all");
+        assert_eq!(
+            roles.map(|role| principal("alice", role, &sessions).shares_places()),
+            [true, true, true, false]
+        );
     }
 
     #[test]
@@ -407,6 +417,7 @@ mod tests {
             assert_eq!(Principal::open().require(action), Ok(()), "{action:?}");
         }
         assert!(Principal::open().pass(session).may_control);
+        assert!(!Principal::open().shares_places(), "all are one owner");
     }
 
     #[test]

@@ -104,6 +104,8 @@ pub struct Config {
     pub max_bitrate_bps: u32,
     /// See [`Settings::max_sessions`].
     pub max_sessions: usize,
+    /// See [`Settings::max_sessions_per_token`].
+    pub max_sessions_per_token: usize,
     /// See [`Settings::max_viewers`].
     pub max_viewers: usize,
     /// See [`Settings::session_grace_seconds`].
@@ -215,6 +217,7 @@ impl Settings {
             Some(bps) => in_range("--bitrate", bps, *BITRATE_RANGE_BPS.start()..=max_bitrate_bps)?,
             None => 4_000_000.min(max_bitrate_bps),
         };
+        let max_sessions = in_range("--max-sessions", self.max_sessions.unwrap_or(8), 1..=MAX_SESSIONS)?;
         Ok(Config {
             listen: self.listen.unwrap_or_else(|| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080)),
             scenes: self.scenes.unwrap_or_else(|| PathBuf::from("target/scenes")),
@@ -226,7 +229,12 @@ impl Settings {
             max_size,
             bitrate_bps,
             max_bitrate_bps,
-            max_sessions: in_range("--max-sessions", self.max_sessions.unwrap_or(8), 1..=MAX_SESSIONS)?,
+            max_sessions,
+            max_sessions_per_token: in_range(
+                "--max-sessions-per-token",
+                self.max_sessions_per_token.unwrap_or(max_sessions.div_ceil(2)),
+                1..=MAX_SESSIONS,
+            )?,
             max_viewers: in_range("--max-viewers", self.max_viewers.unwrap_or(16), 1..=MAX_VIEWERS)?,
             session_grace: seconds("--session-grace-seconds", self.session_grace_seconds.unwrap_or(10), 0)?,
             allowed_origins: values::allowed_origins(self.allow_origin.unwrap_or_default())?,
@@ -419,6 +427,19 @@ mod tests {
         assert!(
             refusal(Settings { max_sessions: Some(0), ..Settings::default() }).contains("--max-sessions")
         );
+    }
+
+    #[test]
+    fn a_token_may_have_half_of_the_sessions_unless_the_operator_says_otherwise() {
+        let per_token = |max_sessions, max_sessions_per_token| {
+            let settings = Settings { max_sessions, max_sessions_per_token, ..Settings::default() };
+            settings.resolve().map(|config| config.max_sessions_per_token).map_err(|error| error.to_string())
+        };
+        assert_eq!(per_token(None, None), Ok(4));
+        assert_eq!(per_token(Some(1), None), Ok(1));
+        assert_eq!(per_token(Some(25), None), Ok(13));
+        assert_eq!(per_token(Some(8), Some(8)), Ok(8));
+        assert!(per_token(None, Some(0)).unwrap_err().contains("--max-sessions-per-token"));
     }
 
     #[test]

@@ -68,6 +68,10 @@ pub struct Settings {
     #[arg(long, value_name = "COUNT", env = "SCENECAST_MAX_SESSIONS")]
     pub max_sessions: Option<usize>,
 
+    /// Sessions of one token at a time; an admin's may have all [default: half of max-sessions, rounded up]
+    #[arg(long, value_name = "COUNT", env = "SCENECAST_MAX_SESSIONS_PER_TOKEN")]
+    pub max_sessions_per_token: Option<usize>,
+
     /// Viewers of one session at a time [default: 16]
     #[arg(long, value_name = "COUNT", env = "SCENECAST_MAX_VIEWERS")]
     pub max_viewers: Option<usize>,
@@ -216,6 +220,7 @@ impl Settings {
             bitrate: self.bitrate.or(other.bitrate),
             max_bitrate: self.max_bitrate.or(other.max_bitrate),
             max_sessions: self.max_sessions.or(other.max_sessions),
+            max_sessions_per_token: self.max_sessions_per_token.or(other.max_sessions_per_token),
             max_viewers: self.max_viewers.or(other.max_viewers),
             session_grace_seconds: self.session_grace_seconds.or(other.session_grace_seconds),
             allow_origin: self.allow_origin.or(other.allow_origin),

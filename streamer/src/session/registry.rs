@@ -8,7 +8,7 @@ use std::{
 
 use renderer_protocol::{FrameSize, Start, ToWorker};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -20,6 +20,7 @@ use super::{
     cgroup::Class,
     log::SessionLog,
     node::Node,
+    places::{Place, Places, SessionCounts},
     pool::{Hot, Pool},
     process::Program,
     usage,
@@ -44,13 +45,15 @@ const MAILBOX: usize = 32;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A place among the sessions that may run; given back when dropped.
-pub(super) type Slot = OwnedSemaphorePermit;
+pub(super) type Slot = Place;
 
 /// What to run.
 #[derive(Debug)]
 pub struct NewSession {
     /// Who creates it.
     pub owner: Owner,
+    /// Whether that owner has to leave places to others.
+    pub shares_places: bool,
     /// Its scene's name.
     pub scene: SceneId,
     /// The component, which stays as long as the session does.
@@ -75,8 +78,7 @@ pub struct Sessions {
     limits: SessionLimits,
     metrics: Arc<Metrics>,
     clock_origin: Instant,
-    limit: usize,
-    slots: Arc<Semaphore>,
+    places: Places,
     book: Arc<Mutex<Book>>,
     tasks: TaskTracker,
     node: Node,
@@ -108,7 +110,7 @@ impl Sessions {
         program: Program,
         compiler: Arc<Compiler>,
         limits: SessionLimits,
-        max_sessions: usize,
+        counts: SessionCounts,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -117,8 +119,7 @@ impl Sessions {
             limits,
             metrics,
             clock_origin: Instant::now(),
-            limit: max_sessions,
-            slots: Arc::new(Semaphore::new(max_sessions)),
+            places: Places::new(counts),
             book: Arc::default(),
             tasks: TaskTracker::new(),
             node: Node::default(),
@@ -152,10 +153,7 @@ impl Sessions {
         span: tracing::Span,
     ) -> Result<Arc<Session>, Problem> {
         self.check_not_draining()?;
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            let detail = format!("The server runs {} sessions, its maximum; end one or wait.", self.limit);
-            Problem::new(Code::TooManySessions, detail)
-        })?;
+        let slot = self.places.take(Some(&new.owner).filter(|_| new.shares_places))?;
         let hot = self.pool.hot();
         // Opening a GPU and looking up the compiled scene take about the same time; neither needs the other.
         let Runnable { component, lease } = new.runnable;
@@ -416,12 +414,14 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let compile = CompileConfig { time: Duration::from_secs(30), memory_bytes: 1 << 30 };
         let compiler = Compiler::open(&program, compile, Arc::clone(&metrics)).unwrap();
-        (Sessions::new(program, Arc::new(compiler), limits, max_sessions, metrics), cache)
+        let counts = SessionCounts { all: max_sessions, per_owner: max_sessions };
+        (Sessions::new(program, Arc::new(compiler), limits, counts, metrics), cache)
     }
 
     fn new_session() -> NewSession {
         NewSession {
             owner: Owner::anybody(),
+            shares_places: false,
             scene: "orbit".parse().unwrap(),
             runnable: Runnable::from_file("/nowhere/orbit.wasm".into()),
             size: FrameSize::new(640, 352).unwrap(),

@@ -181,7 +181,9 @@ pub(super) async fn create_session(
     let frame_rate_hz = frame_rate(&create, offer.frame_rate_hz)?;
     let runnable = library.runnable(&scene).await?;
     let owner = principal.owner().clone();
-    let session = sessions.create(NewSession { owner, scene, runnable, size, frame_rate_hz }).await?;
+    let shares_places = principal.shares_places();
+    let new = NewSession { owner, shares_places, scene, runnable, size, frame_rate_hz };
+    let session = sessions.create(new).await?;
     let grant = access.grant_for_creator(&principal, session.info().id).map(|issued| issued.text);
     let view = SessionView { grant, ..SessionView::of(&session) };
     let no_store = [(header::CACHE_CONTROL, "no-store")];
