@@ -12,7 +12,7 @@ use crate::{
     http,
     input::{InputQueue, Lane, ViewerInput},
     rtc,
-    session::worker::MessageOrder,
+    session::order::MessageOrder,
     viewer_protocol::ClientMessage,
 };
 
@@ -20,12 +20,13 @@ use crate::{
 pub fn worker_frames(bytes: &[u8]) {
     let mut stream = bytes;
     let mut order = MessageOrder::default();
+    let now = Instant::now().into();
     loop {
         let before = stream.len();
         // All bytes are there, so nothing is waited for.
         let Some(Ok(message)) = codec::read::<FromWorker>(&mut stream).now_or_never() else { return };
         assert!(stream.len() < before, "a message was read of no bytes");
-        if message.check().is_err() || order.check(&message).is_err() {
+        if message.check().is_err() || order.check(&message, now).is_err() {
             return;
         }
         if let FromWorker::Ended(reason) = &message {

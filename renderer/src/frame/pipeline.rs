@@ -258,6 +258,7 @@ impl Pipeline {
             picture: None,
             spare: None,
             left_out: 0,
+            reported_us: None,
             config,
         };
         let thread = std::thread::Builder::new().name("pipeline".to_owned()).spawn(move || worker.run())?;
@@ -310,8 +311,10 @@ struct Worker<S> {
     picture: Option<Picture>,
     /// The next picture is converted into this one; the two change places when it differs.
     spare: Option<I420>,
-    /// Pictures that were replaced before the rate control, or a viewer's coming, let them be encoded.
+    /// Pictures that nobody saw, because newer ones came before they were taken or encoded, and of which the broker was not told yet.
     left_out: u32,
+    /// When it was told last.
+    reported_us: Option<u64>,
 }
 
 impl<S: Sink> Worker<S> {
@@ -336,11 +339,21 @@ impl<S: Sink> Worker<S> {
             self.check_presenter()?;
             self.hand_out_picture();
             self.encode_if_due()?;
-            let count = self.frames.take_replaced().saturating_add(std::mem::take(&mut self.left_out));
-            if count > 0 {
-                self.sink.send(Output::FramesDropped { count })?;
-            }
+            self.left_out = self.left_out.saturating_add(self.frames.take_replaced());
+            self.report_left_out()?;
         }
+    }
+
+    /// Once in a frame's time at most: a scene may present thousands of small pictures a second, and each message costs the broker.
+    fn report_left_out(&mut self) -> Result<(), PipelineEnd> {
+        let now_us = self.config.clock.now_us();
+        let frame_us = 1_000_000 / u64::from(self.config.frame_rate_hz.max(1));
+        if self.left_out == 0 || self.reported_us.is_some_and(|last| now_us < last.saturating_add(frame_us)) {
+            return Ok(());
+        }
+        self.reported_us = Some(now_us);
+        let count = std::mem::take(&mut self.left_out);
+        Ok(self.sink.send(Output::FramesDropped { count })?)
     }
 
     /// To whoever asked: a copy takes a millisecond, and what is made of it is made elsewhere.

@@ -316,6 +316,32 @@ fn a_picture_that_was_drawn_on_the_processor_comes_out_as_the_same_one_of_a_gpu_
 }
 
 #[test]
+fn a_scene_that_presents_without_pause_has_its_lost_pictures_told_once_a_frame() {
+    let clock = FrameClock::real();
+    let mut rig = rig(QUIET, 100_000);
+    let size = FrameSize::new(64, 48).unwrap();
+    let last = 2_000_u64;
+    for number in 1..=last {
+        // The last one is like no other, so it is shown.
+        let grey = if number == last { 255 } else { u8::try_from(number % 200).unwrap() };
+        let pixels = vec![grey; CpuPicture::bytes(size)];
+        let info = PresentInfo { pts_us: number, input_sequence: number, ..PresentInfo::default() };
+        rig.presenter.present_picture(CpuPicture::new(size, pixels).unwrap(), info);
+    }
+    let mut reports = 0;
+    loop {
+        match rig.output() {
+            Output::AccessUnit(unit) if unit.input_sequence == last => break,
+            Output::AccessUnit(_) => {}
+            Output::FramesDropped { .. } => reports += 1,
+            Output::Ended(end) => panic!("{end}"),
+        }
+    }
+    let frames = clock.now_us() / 33_333;
+    assert!(reports <= frames + 1, "{reports} reports in {frames} frames' time");
+}
+
+#[test]
 fn pictures_of_both_kinds_share_one_mailbox_and_the_latest_wins() {
     // A channel without room: the pipeline waits with the first access unit until it is taken.
     let mut rig = rig(QUIET, 0);

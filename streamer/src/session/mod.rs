@@ -9,6 +9,7 @@ mod end;
 mod id;
 pub mod log;
 mod node;
+pub(crate) mod order;
 mod places;
 mod pool;
 pub mod portrait;
@@ -21,7 +22,7 @@ mod stream_state;
 mod throttle;
 mod usage;
 mod viewers;
-pub(crate) mod worker;
+mod worker;
 
 use std::{sync::Arc, time::Duration};
 

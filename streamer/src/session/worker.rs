@@ -25,6 +25,7 @@ use tracing::Instrument;
 use super::{
     cgroup::{Class, Group},
     end::SessionEnd,
+    order::MessageOrder,
     process::{Program, describe_exit, log_stderr},
 };
 
@@ -234,6 +235,7 @@ impl Worker {
     /// Gives it its scene: a compiled one, opened for reading alone.
     pub(super) fn run(&mut self, start: Start, artifact: &File) -> Result<(), RunError> {
         self.artifact.take().ok_or(RunError::HasScene)?.give(artifact)?;
+        self.order.runs_at(start.frame_rate_hz);
         self.send(ToWorker::Start(start)).map_err(|Stalled| RunError::Stalled)
     }
 
@@ -241,10 +243,10 @@ impl Worker {
     pub(super) fn send(&mut self, message: ToWorker) -> Result<(), Stalled> {
         debug_assert!(message.check().is_ok(), "{message:?}");
         if let ToWorker::Input { sequence, .. } = &message {
-            self.order.input_sent = *sequence;
+            self.order.sent_input(*sequence);
         }
         if matches!(message, ToWorker::TakeScreenshot) {
-            self.order.screenshots_asked += 1;
+            self.order.asked_for_screenshot();
         }
         match self.outgoing.try_send(message) {
             // Closed: the process is gone, which `recv` is about to tell.
@@ -320,7 +322,7 @@ impl Worker {
     /// Checks the order of a message, and answers what needs no session.
     fn take(&mut self, message: FromWorker) -> Result<Option<WorkerEvent>, String> {
         message.check().map_err(|error| error.to_string())?;
-        self.order.check(&message)?;
+        self.order.check(&message, Instant::now())?;
         Ok(match message {
             FromWorker::Started => Some(WorkerEvent::Started),
             FromWorker::AccessUnit(unit) => Some(WorkerEvent::AccessUnit(unit)),
@@ -440,94 +442,9 @@ impl Heartbeat {
     }
 }
 
-/// What has been said so far, as far as it limits what may be said next.
-#[derive(Debug, Default)]
-pub(crate) struct MessageOrder {
-    started: bool,
-    last_pts_us: Option<u64>,
-    input_sent: u64,
-    screenshots_asked: u64,
-}
-
-impl MessageOrder {
-    pub(crate) fn check(&mut self, message: &FromWorker) -> Result<(), String> {
-        match message {
-            FromWorker::Started if self.started => Err("a second message that the scene started".to_owned()),
-            FromWorker::Started => {
-                self.started = true;
-                Ok(())
-            }
-            FromWorker::AccessUnit(unit) => {
-                let (pts_us, sequence, sent) = (unit.pts_us, unit.input_sequence, self.input_sent);
-                if let Some(last) = self.last_pts_us.filter(|last| pts_us <= *last) {
-                    return Err(format!("a picture at {pts_us} µs after one at {last} µs"));
-                }
-                if sequence > sent {
-                    return Err(format!("a picture that saw input {sequence}, of which {sent} was sent"));
-                }
-                self.last_pts_us = Some(pts_us);
-                Ok(())
-            }
-            FromWorker::Screenshot { .. } => {
-                let left = self.screenshots_asked.checked_sub(1);
-                self.screenshots_asked = left.ok_or("a screenshot that was not asked for")?;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use renderer_protocol::{FrameSize, StageTimes};
-
     use super::*;
-
-    fn unit(pts_us: u64, input_sequence: u64) -> FromWorker {
-        FromWorker::AccessUnit(AccessUnit {
-            pts_us,
-            keyframe: false,
-            size: FrameSize::new(640, 352).unwrap(),
-            input_sequence,
-            keep_alive: false,
-            times: StageTimes::default(),
-            cpu_times: StageTimes::default(),
-            data: vec![0, 0, 1],
-        })
-    }
-
-    #[test]
-    fn pictures_come_in_the_order_of_their_time() {
-        let mut order = MessageOrder::default();
-        assert_eq!(order.check(&unit(0, 0)), Ok(()));
-        assert_eq!(order.check(&unit(33_333, 0)), Ok(()));
-        assert!(order.check(&unit(33_333, 0)).is_err());
-        assert!(order.check(&unit(10, 0)).is_err());
-        assert_eq!(order.check(&unit(66_666, 0)), Ok(()));
-    }
-
-    #[test]
-    fn a_picture_cannot_have_seen_input_that_was_not_sent() {
-        let mut order = MessageOrder { input_sent: 3, ..MessageOrder::default() };
-        assert_eq!(order.check(&unit(1, 3)), Ok(()));
-        assert!(order.check(&unit(2, 4)).is_err());
-    }
-
-    #[test]
-    fn a_scene_starts_once() {
-        let mut order = MessageOrder::default();
-        assert_eq!(order.check(&FromWorker::Started), Ok(()));
-        assert!(order.check(&FromWorker::Started).is_err());
-    }
-
-    #[test]
-    fn a_screenshot_that_nobody_asked_for_is_a_violation() {
-        let screenshot = FromWorker::Screenshot { png: Vec::new() };
-        assert!(MessageOrder::default().check(&screenshot).is_err());
-        let mut order = MessageOrder { screenshots_asked: 1, ..MessageOrder::default() };
-        assert_eq!((order.check(&screenshot), order.check(&screenshot).is_err()), (Ok(()), true));
-    }
 
     #[test]
     fn row_36_a_worker_that_says_nothing_for_two_seconds_is_dead() {
