@@ -7,33 +7,9 @@ use std::{
 };
 
 use serde_json::json;
+use tests::viewer::h264_offer;
 
 use crate::support::{Raw, Server, ServerOptions, wait_for};
-
-/// The smallest offer of a player that receives H.264, over an address at which nobody is.
-fn offer() -> String {
-    let fingerprint = ["AB"; 32].join(":");
-    [
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        "m=video 9 UDP/TLS/RTP/SAVPF 96",
-        "c=IN IP4 0.0.0.0",
-        "a=ice-ufrag:abcd",
-        "a=ice-pwd:abcdefghijklmnopqrstuv",
-        &format!("a=fingerprint:sha-256 {fingerprint}"),
-        "a=setup:actpass",
-        "a=mid:0",
-        "a=recvonly",
-        "a=rtcp-mux",
-        "a=rtpmap:96 H264/90000",
-        "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-        "",
-    ]
-    .join("\r\n")
-}
 
 #[test]
 fn row_40_a_page_of_another_origin_changes_nothing() {
@@ -117,11 +93,11 @@ fn row_42_offers_that_are_never_followed_up_take_a_bounded_place_for_a_short_tim
     let session = server.running_session("orbit");
     let request = format!(
         "POST /whep/{session} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/sdp\r\ncontent-length: {}\r\n\r\n{}",
-        offer().len(),
-        offer()
+        h264_offer().len(),
+        h264_offer()
     );
     // One place is kept, so that the session does not end for want of viewers while all others are freed.
-    let join = || server.post_sdp(&format!("/whep/{session}"), offer().as_bytes());
+    let join = || server.post_sdp(&format!("/whep/{session}"), h264_offer().as_bytes());
     assert_eq!(join().status, 201);
     let (memory_before, descriptors_before) = server.resources();
     let (taken, refused) = (AtomicU32::new(0), AtomicU32::new(0));

@@ -4,10 +4,10 @@
 use std::{cell::RefCell, collections::BTreeSet};
 
 use serde_json::{Value, json};
+use tests::viewer::{h264_offer, offer_of};
 
 use crate::{
     binary,
-    sessions::offer,
     support::{Reply, Server, ServerOptions, wait_for},
 };
 
@@ -158,10 +158,10 @@ fn every_answer_is_one_that_the_document_describes() {
     assert_eq!(status(api.call("POST", endpoint, &[&session], &[SDP], b"v=0\r\n")), 400);
     assert_eq!(status(api.call("POST", endpoint, &[&session], &[text], b"v=0\r\n")), 415);
     assert_eq!(
-        status(api.call("POST", endpoint, &[&session], &[SDP], offer("96", "VP8/90000").as_bytes())),
+        status(api.call("POST", endpoint, &[&session], &[SDP], offer_of("96", "VP8/90000").as_bytes())),
         422
     );
-    let joined = api.call("POST", endpoint, &[&session], &[SDP], offer("96", "H264/90000").as_bytes());
+    let joined = api.call("POST", endpoint, &[&session], &[SDP], h264_offer().as_bytes());
     let viewer = joined.header("location").rsplit('/').next().unwrap().to_owned();
     let fragment = b"a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
                      a=candidate:1 1 UDP 2130706431 127.0.0.1 9 typ host\r\n";

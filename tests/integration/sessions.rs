@@ -2,6 +2,7 @@
 
 use rustix::process::{Signal, kill_process, test_kill_process};
 use serde_json::json;
+use tests::viewer::{h264_offer, offer_of};
 
 use crate::support::{Server, ServerOptions, wait_for};
 
@@ -78,7 +79,7 @@ fn an_offer_that_no_viewer_can_be_made_of_is_refused_and_the_session_stays() {
         server.post_sdp(&whep, sdp.as_bytes()).assert_problem(400, "bad_sdp");
     }
     server.post_sdp(&whep, b"\xff\xfe").assert_problem(400, "bad_request");
-    server.post_sdp(&whep, offer("96", "VP8/90000").as_bytes()).assert_problem(422, "sdp_without_h264");
+    server.post_sdp(&whep, offer_of("96", "VP8/90000").as_bytes()).assert_problem(422, "sdp_without_h264");
     assert_eq!(server.session(&id)["state"], "running");
 }
 
@@ -86,7 +87,7 @@ fn an_offer_that_no_viewer_can_be_made_of_is_refused_and_the_session_stays() {
 fn a_viewer_that_left_cannot_be_patched() {
     let server = orbit();
     let id = server.running_session("orbit");
-    let joined = server.post_sdp(&format!("/whep/{id}"), offer("96", "H264/90000").as_bytes());
+    let joined = server.post_sdp(&format!("/whep/{id}"), h264_offer().as_bytes());
     assert_eq!((joined.status, joined.header("content-type")), (201, "application/sdp"), "{joined:?}");
     let viewer = joined.header("location");
     let trickle = [("content-type", "application/trickle-ice-sdpfrag")];
@@ -151,31 +152,4 @@ fn sigterm_ends_sessions_and_their_workers_and_is_a_success() {
     for worker in workers {
         assert!(test_kill_process(worker).is_err(), "worker {worker:?} outlived the server");
     }
-}
-
-/// The smallest offer of a player that receives one codec.
-pub(crate) fn offer(payload_type: &str, codec: &str) -> String {
-    let fingerprint = ["AB"; 32].join(":");
-    [
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        &format!("m=video 9 UDP/TLS/RTP/SAVPF {payload_type}"),
-        "c=IN IP4 0.0.0.0",
-        "a=ice-ufrag:abcd",
-        "a=ice-pwd:abcdefghijklmnopqrstuv",
-        &format!("a=fingerprint:sha-256 {fingerprint}"),
-        "a=setup:actpass",
-        "a=mid:0",
-        "a=recvonly",
-        "a=rtcp-mux",
-        &format!("a=rtpmap:{payload_type} {codec}"),
-        &format!(
-            "a=fmtp:{payload_type} level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-        ),
-        "",
-    ]
-    .join("\r\n")
 }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod network;
+mod offer;
 mod stream;
 
 use std::{
@@ -17,8 +18,11 @@ use std::{
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-pub use self::network::Network;
 use self::{connection::Connection, network::Proxy};
+pub use self::{
+    network::Network,
+    offer::{h264_offer, offer_of},
+};
 
 /// A step that takes longer has failed; on a busy machine a handshake takes seconds.
 const STEP: Duration = Duration::from_mins(1);
@@ -197,11 +201,6 @@ impl Viewer {
     pub async fn send(&self, message: &Value) {
         // The connection may have ended, which `seen` tells.
         let _ = self.connection.events.send_text(&message.to_string()).await;
-    }
-
-    /// Sends a message on the unordered channel.
-    pub async fn send_motion(&self, message: &Value) {
-        let _ = self.connection.motion.send_text(&message.to_string()).await;
     }
 
     /// Sends bytes on the ordered channel, which may be no message at all.

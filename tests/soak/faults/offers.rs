@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use rand::RngExt as _;
+use tests::viewer::h264_offer;
 
 use super::Fault;
 use crate::{
@@ -61,7 +62,7 @@ impl Fault for NeverFollowed {
         let mut refused = 0;
         for number in 0..OFFERS {
             let session = stage.population.member(number % stage.population.len())?.session.clone();
-            let answer = stage.server.api.post(&session.whep, SDP, good_offer()).await?;
+            let answer = stage.server.api.post(&session.whep, SDP, h264_offer()).await?;
             ensure!(answer.status == 201 || is_full(&answer), "{answer:?}");
             refused += usize::from(answer.status != 201);
         }
@@ -88,7 +89,7 @@ fn is_full(answer: &Answer) -> bool {
 }
 
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
-    let offer = good_offer();
+    let offer = h264_offer();
     let media = &offer[offer.find("m=").unwrap_or_default()..];
     vec![
         ("nothing", b"".to_vec()),
@@ -111,7 +112,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 /// A good offer of which some bytes or lines are others, gone, or there twice.
 fn mutated(stage: &mut Stage) -> Vec<u8> {
     let mut lines: Vec<Vec<u8>> =
-        good_offer().split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect();
+        h264_offer().split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect();
     for _ in 0..stage.rng.random_range(1..=MAX_CHANGES) {
         let index = stage.rng.random_range(0..lines.len());
         match stage.rng.random_range(0..4) {
@@ -129,29 +130,4 @@ fn mutated(stage: &mut Stage) -> Vec<u8> {
         }
     }
     lines.concat()
-}
-
-/// The smallest offer of a player that receives video.
-fn good_offer() -> String {
-    let fingerprint = ["AB"; 32].join(":");
-    [
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        "a=group:BUNDLE 0",
-        "m=video 9 UDP/TLS/RTP/SAVPF 96",
-        "c=IN IP4 0.0.0.0",
-        "a=ice-ufrag:abcd",
-        "a=ice-pwd:abcdefghijklmnopqrstuv",
-        &format!("a=fingerprint:sha-256 {fingerprint}"),
-        "a=setup:actpass",
-        "a=mid:0",
-        "a=recvonly",
-        "a=rtcp-mux",
-        "a=rtpmap:96 H264/90000",
-        "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-        "",
-    ]
-    .join("\r\n")
 }
