@@ -63,7 +63,6 @@ fn row_14_a_component_that_is_hard_to_compile_is_refused_by_a_limit_or_compiled_
     let cache = tempfile::tempdir().unwrap();
     let server = Server::start(&ServerOptions {
         scenes: &scenes,
-        built_scenes: &["triangle"],
         cache: Some(cache.path()),
         flags: &["--compile-seconds", "4", "--compile-memory-bytes", "536870912"],
         ..ServerOptions::default()
@@ -90,6 +89,13 @@ fn row_14_a_component_that_is_hard_to_compile_is_refused_by_a_limit_or_compiled_
     }
     assert!(!over.is_empty(), "none of the components is as hard as it is made to be");
     assert_eq!(server.get("/api/health").status, 200);
+    drop(server);
+    // The cache that they leave serves a good scene; by the limits that it has as a rule, for this machine may be busy.
+    let server = Server::start(&ServerOptions {
+        built_scenes: &["triangle"],
+        cache: Some(cache.path()),
+        ..ServerOptions::default()
+    });
     run_once(&server, "triangle");
 }
 
