@@ -1,5 +1,6 @@
 //! What a session's worst does to the pictures of the others: a server, sessions of `orbit` that are watched and kept moving, and one
-//! more that runs a hostile scene, or a heavy one. Prints the others' frame intervals before and during, and their ratio.
+//! more that runs a hostile scene, or a heavy one. Prints the others' frame intervals before and during, their ratio, and for how many
+//! scenes they stayed as they were.
 //!
 //!     target/release/neighbours target/scenes/hostile/*.wasm
 #![allow(
@@ -14,16 +15,18 @@
 mod first_picture;
 mod intervals;
 mod server;
+mod verdict;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use serde_json::json;
 use tests::viewer::{Joining, Viewer};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use intervals::Intervals;
 use server::Server;
+use verdict::Verdict;
 
 /// How long a session that has just been started is left to itself before anything is measured.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -68,6 +71,15 @@ struct Arguments {
     /// How long each is measured, before and during
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+
+    /// How often a minute the worst is started again at most; as `--sessions-per-minute` of the server, which lets this machine ask as
+    /// often as it likes
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    starts_per_minute: u32,
+
+    /// A tick of the scheduler, in milliseconds: the others' p99 may grow by this and a tenth
+    #[arg(long, default_value_t = 4.0)]
+    tick_ms: f64,
 
     /// Measure so many times how long a first picture takes with and without a worker that waits, and nothing else
     #[arg(long, value_name = "ROUNDS")]
@@ -120,6 +132,8 @@ async fn main() {
         "", "before: p50 p99 max", "during: p50 p99 max", "p99 ratio"
     );
     sleep(SETTLING).await;
+    let start_interval = Duration::from_mins(1) / arguments.starts_per_minute;
+    let mut verdict = Verdict::new(arguments.tick_ms);
     for worst in worst_of(&arguments.hostile) {
         let before = measure(&watching, length).await;
         let (during, starts) = tokio::join!(
@@ -127,7 +141,7 @@ async fn main() {
                 sleep(SETTLING).await;
                 measure(&watching, length).await
             },
-            keep_running(&server, &worst, SETTLING + length)
+            keep_running(&server, &worst, SETTLING + length, start_interval)
         );
         let ratio = during.arrival.p99 / before.arrival.p99;
         println!(
@@ -140,8 +154,10 @@ async fn main() {
             format!("[{}]", during.stamps),
             during.stamps.p99 / before.stamps.p99,
         );
+        verdict.add(&worst.name, &before.arrival, &during.arrival);
         sleep(SETTLING).await;
     }
+    println!("{verdict}");
 }
 
 /// The hostile scenes, and two that do nothing wrong and want more than there is.
@@ -184,19 +200,19 @@ async fn watch(
     Ok((id, viewer))
 }
 
-/// Runs it again and again, for it may end early. How often it was started.
-async fn keep_running(server: &Server, worst: &Worst, length: Duration) -> u32 {
+/// Runs it again and again, for it may end early, and no more often than an address may. How often it was started.
+async fn keep_running(server: &Server, worst: &Worst, length: Duration, start_interval: Duration) -> u32 {
     let until = Instant::now() + length;
     let mut starts = 0;
     while Instant::now() < until {
         starts += 1;
+        let next_start = Instant::now() + start_interval;
         let running = watch(server, &worst.scene, worst.width, worst.height, worst.fps);
-        let Ok(Ok((id, mut viewer))) = timeout(length, running).await else {
-            sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let _ = tokio::time::timeout_at(until, viewer.see("its end", |seen| seen.ended.is_some())).await;
-        server.delete(&id).await;
+        if let Ok(Ok((id, mut viewer))) = timeout(length, running).await {
+            let _ = timeout_at(until, viewer.see("its end", |seen| seen.ended.is_some())).await;
+            server.delete(&id).await;
+        }
+        sleep_until(next_start.min(until)).await;
     }
     starts
 }
