@@ -16,7 +16,7 @@ use crate::{
 
 /// A test for each topic, and the list of their names. A topic that holds a row of the table of hostile input has its test named by it.
 macro_rules! topics {
-    ($($topic:ident $(as $test:ident)?)*) => {
+    ($($topic:ident $(as $test:ident)?,)*) => {
         const TOPICS: &[&str] = &[$(stringify!($topic)),*];
 
         $(topic! { $topic $(as $test)? })*
@@ -38,36 +38,36 @@ macro_rules! topic {
 }
 
 topics! {
-    adapter
-    bind_group_layouts
-    bind_groups
-    blending
-    buffers
-    bundles
-    command_encoding
-    compressed
-    compute
-    compute_pipelines
-    depth_stencil
-    devices
-    errors
-    formats
-    immediates
-    indirect as row_26_hostile_counts_of_indirect_draws_draw_nothing_of_others
-    labels
-    multisampling
-    primitives
-    queries
-    queues
-    render_passes
-    robustness as row_24_what_a_shader_reads_or_writes_out_of_bounds_is_zero_or_its_own
-    samplers
-    shaders
-    storage_textures
-    texture_copies
-    textures
-    vertex_formats
-    wasi_0_3
+    adapter,
+    bind_group_layouts,
+    bind_groups,
+    blending,
+    buffers,
+    bundles,
+    command_encoding,
+    compressed,
+    compute,
+    compute_pipelines,
+    depth_stencil,
+    devices,
+    errors,
+    formats,
+    immediates,
+    indirect as row_26_hostile_counts_of_indirect_draws_draw_nothing_of_others,
+    labels,
+    multisampling,
+    primitives,
+    queries,
+    queues,
+    render_passes,
+    robustness as row_24_what_a_shader_reads_or_writes_out_of_bounds_is_zero_or_its_own,
+    samplers,
+    shaders,
+    storage_textures,
+    texture_copies,
+    textures,
+    vertex_formats,
+    wasi_0_3,
 }
 
 /// Topics that need somebody to do something while they run, and so have a test of their own below.

@@ -272,7 +272,7 @@ async fn row_51_a_viewer_behind_a_bad_line_misses_pictures_and_its_neighbours_do
 
     // For the others: as if it were not there.
     assert_undisturbed(&server, &mut neighbour, since).await;
-    assert!(good.longest_gap_since(since) < LONGEST_GAP, "{:?}", good.longest_gap_since(since));
+    assert!(good.pictures_since(since) > 100, "{} pictures in 20 s beside it", good.pictures_since(since));
     let keyframes =
         good.last_pictures.iter().filter(|picture| picture.at > since && picture.keyframe).count();
     assert!(keyframes <= 12, "{keyframes} keyframes in 20 s, asked for by a viewer that gets none of them");

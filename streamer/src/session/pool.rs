@@ -238,23 +238,20 @@ impl Keeper {
         let waiting = self.waiting.take();
         let started = self.node.learn(started);
         self.gpu.mark_unchanged();
-        match started {
-            Ok((worker, _)) => {
-                self.doubted = self.doubted.filter(|since| *since > began);
-                if let Some(worker) = worker {
-                    tracing::debug!(worker_pid = worker.process_id(), "a worker waits for a scene");
-                    self.idle.push_back(Idle { worker, since: Instant::now() });
-                }
-                if let Some(reply) = waiting {
-                    self.on_request(reply);
-                }
-            }
-            Err(_) => {
-                // There is no doubt any more, and those that wait are of no use.
-                self.doubted = None;
-                self.idle.clear();
-                self.back_off();
-            }
+        let Ok((worker, _)) = started else {
+            // There is no doubt any more, and those that wait are of no use.
+            self.doubted = None;
+            self.idle.clear();
+            self.back_off();
+            return;
+        };
+        self.doubted = self.doubted.filter(|since| *since > began);
+        if let Some(worker) = worker {
+            tracing::debug!(worker_pid = worker.process_id(), "a worker waits for a scene");
+            self.idle.push_back(Idle { worker, since: Instant::now() });
+        }
+        if let Some(reply) = waiting {
+            self.on_request(reply);
         }
     }
 
