@@ -150,7 +150,7 @@ impl Server {
 
     /// Workers that have no session yet: those that were started before anybody asks.
     pub fn waiting_workers(&self) -> Vec<i32> {
-        let is_worker = |pid: &i32| processes::command_line(*pid).ends_with(" worker");
+        let is_worker = |pid: &i32| processes::command_line(*pid).contains(" worker ");
         self.children().into_iter().filter(|pid| is_worker(pid) && !self.log.is_of_session(*pid)).collect()
     }
 }
