@@ -12,6 +12,8 @@ const MAX_OFFER_BYTES: usize = 64 * 1024;
 const MAX_OFFER_LINES: usize = 2000;
 /// Video, audio and data channels, and room for a client that asks for more than one of each.
 const MAX_MEDIA_SECTIONS: usize = 8;
+/// Payload types have seven bits. The stack copies the feedback lines of a section for each format that it names.
+const MAX_FORMATS: usize = 128;
 /// How much of what was offered is repeated in an error.
 const MAX_NAMED_CODECS: usize = 12;
 
@@ -80,6 +82,9 @@ pub(super) fn check(sdp: &str) -> Result<CheckedOffer, OfferError> {
     }
     if sections.iter().any(|section| section.attribute("mid").is_none_or(str::is_empty)) {
         return Err(malformed("a media section has no a=mid"));
+    }
+    if sections.iter().any(|section| section.count_formats() > MAX_FORMATS) {
+        return Err(OfferError::Malformed(format!("a media section has more than {MAX_FORMATS} formats")));
     }
 
     let (h264, rtx) =
@@ -155,6 +160,11 @@ impl<'a> Section<'a> {
 
     fn wants_to_receive(&self) -> bool {
         self.is_enabled() && !self.has_flag("sendonly") && !self.has_flag("inactive")
+    }
+
+    /// As the stack counts them, at any white space.
+    fn count_formats(&self) -> usize {
+        self.lines.first().map_or(0, |line| line.split_whitespace().skip(3).count())
     }
 
     /// Payload types in the order of preference of the `m=` line, with the text of their `a=rtpmap`.
@@ -353,6 +363,19 @@ mod tests {
         {
             assert!(matches!(check(sdp), Err(OfferError::Malformed(_))), "{sdp:.60}");
         }
+    }
+
+    #[test]
+    fn row_43_an_offer_with_more_formats_than_there_can_be_is_refused() {
+        let with = |formats: usize| video(&format!("109{}", "\t109".repeat(formats - 1)), CHROMIUM_LIKE);
+        let spaced = |formats: usize| with(formats).replace('\t', " ");
+        assert!(check(&spaced(MAX_FORMATS)).is_ok());
+        assert!(check(&spaced(MAX_FORMATS + 1)).is_err());
+        let error = check(&with(MAX_FORMATS + 1)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the offer is not valid SDP: a media section has more than 128 formats"
+        );
     }
 
     #[test]
