@@ -90,7 +90,7 @@ fn the_library_of_the_streamer_is_built_without_what_only_the_binary_needs() {
         sources.iter().filter(|path| modules.iter().any(|name| name == module(path))).collect();
     assert!(library.iter().any(|path| path.ends_with("rtc/offer.rs")), "{modules:?}");
     for path in library {
-        for name in optional {
+        for name in &optional {
             assert_names_no_crate(path, name);
         }
     }
