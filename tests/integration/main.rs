@@ -30,6 +30,7 @@ mod openapi;
 mod operating;
 mod pool;
 mod property;
+mod reliability;
 mod sessions;
 mod support;
 mod wasi;
