@@ -31,6 +31,8 @@ const MAX_DATAGRAM_BYTES: usize = 2048;
 pub(super) const MAX_PEER_ADDRESSES: usize = 32;
 /// Interfaces to offer when listening on all: each is a candidate in every answer.
 const MAX_LOCAL_ADDRESSES: usize = 16;
+/// How many ports are tried when any will do, which must be free at all addresses at once.
+const FREE_PORT_ATTEMPTS: u32 = 16;
 /// Socket buffers: a keyframe for each of a few dozen viewers. The system may give less.
 const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 /// Pause after an error of a socket, so that one that fails always does not take a core.
@@ -159,6 +161,20 @@ impl Mux {
     /// Binds the sockets: one, or one for each interface when `config` listens on all, so that an answer comes from the
     /// address that was asked.
     pub(super) fn bind(config: &RtcConfig) -> io::Result<Arc<Self>> {
+        let is_any_port = config.listen.port() == 0;
+        let mut attempts_left = FREE_PORT_ATTEMPTS;
+        loop {
+            attempts_left = attempts_left.saturating_sub(1);
+            match Self::bind_once(config) {
+                // The port that was free at one address is somebody's at another: another port may be free at all.
+                Err(error)
+                    if is_any_port && attempts_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                bound => return bound,
+            }
+        }
+    }
+
+    fn bind_once(config: &RtcConfig) -> io::Result<Arc<Self>> {
         let mut sockets: Vec<LocalSocket> = Vec::new();
         let mut port = config.listen.port();
         for (ip, candidate_ips) in local_addresses(config)? {
