@@ -19,20 +19,24 @@ use crate::{
     stage::Stage,
 };
 
-/// Of each kind; together fewer than one address may have.
+/// Of a kind; together fewer than one address may have.
 const CONNECTIONS: usize = 8;
+/// As many as one owner may have on the way at a time: a further one waits for its turn, and is ended later.
+const UPLOADS: usize = 2;
 /// Between two bytes.
 const PAUSE: Duration = Duration::from_millis(500);
 /// What the client says at once, before it says the rest a byte at a time; and the rest, over and over.
-const KINDS: &[(&str, &str)] = &[
+const KINDS: &[(usize, &str, &str)] = &[
     // A head that never ends.
-    ("GET /api/scenes HTTP/1.1\r\n", "x: y\r\n"),
+    (CONNECTIONS, "GET /api/scenes HTTP/1.1\r\n", "x: y\r\n"),
     // A body that comes far too slowly.
     (
+        CONNECTIONS,
         "POST /api/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 10000\r\n\r\n",
         " ",
     ),
     (
+        UPLOADS,
         "POST /api/scenes?name=slow HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/wasm\r\ncontent-length: 1000000\r\n\r\n",
         "\0",
     ),
@@ -50,9 +54,11 @@ impl Fault for Dribbling {
     async fn strike(&self, stage: &mut Stage) -> Result<()> {
         let address = stage.server.api.origin.trim_start_matches("http://").to_owned();
         let mut clients = JoinSet::new();
-        for (head, rest) in KINDS.iter().flat_map(|kind| [kind; CONNECTIONS]) {
-            let address = address.clone();
-            clients.spawn(async move { timeout(PATIENCE, dribble(&address, head, rest)).await });
+        for &(count, head, rest) in KINDS {
+            for _ in 0..count {
+                let address = address.clone();
+                clients.spawn(async move { timeout(PATIENCE, dribble(&address, head, rest)).await });
+            }
         }
         stage.struck();
         stage.server.api.scenes().await.context("while others dribble")?;

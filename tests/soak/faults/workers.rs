@@ -1,8 +1,11 @@
 //! Processes of sessions that end, or stand still.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use rustix::process::Signal;
+use tokio::time::sleep;
 
 use super::Fault;
 use crate::{patience::eventually, processes, stage::Stage};
@@ -35,6 +38,9 @@ impl Fault for Stopped {
     }
 }
 
+/// A worker that was there for so long has opened its GPU: one that is killed before tells that there is none.
+const READY_AFTER: Duration = Duration::from_secs(3);
+
 /// A worker that waits for its session gets SIGKILL. Another one comes to wait in its place.
 pub struct WaitingKilled;
 
@@ -46,8 +52,12 @@ impl Fault for WaitingKilled {
 
     async fn strike(&self, stage: &mut Stage) -> Result<()> {
         let server = &stage.server;
-        let worker =
-            eventually("a worker waits", async || Ok(server.waiting_workers().first().copied())).await?;
+        let worker = eventually("a worker waits", async || {
+            let before = server.waiting_workers();
+            sleep(READY_AFTER).await;
+            Ok(server.waiting_workers().into_iter().find(|pid| before.contains(pid)))
+        })
+        .await?;
         processes::kill(worker, Signal::KILL)?;
         stage.struck();
         let server = &stage.server;
