@@ -143,6 +143,6 @@ fn temporary_files(server: &Server) -> Vec<PathBuf> {
     let folders = &server.folders;
     let mut files = files::below(&folders.temporary());
     let kept = [folders.cache(), folders.data()].into_iter().flat_map(|folder| files::below(&folder));
-    files.extend(kept.filter(|path| !path.starts_with(folders.drivers_cache()) && files::is_temporary(path)));
+    files.extend(kept.filter(|path| files::is_temporary(path)));
     files
 }

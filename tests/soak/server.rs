@@ -57,11 +57,6 @@ impl Folders {
         self.root.path().join("cache")
     }
 
-    /// What graphics drivers keep, in their own ways.
-    pub fn drivers_cache(&self) -> PathBuf {
-        self.cache().join("drivers")
-    }
-
     /// Where the small disk is mounted, if there is one.
     fn disk(&self) -> PathBuf {
         self.root.path().join("disk")

@@ -100,7 +100,7 @@ impl Program {
         }
     }
 
-    /// Where compiled scenes and drivers' caches are.
+    /// Where compiled scenes and copies of uploaded ones are.
     pub fn cache_dir(&self) -> &Path {
         &self.cache_dir
     }
