@@ -88,6 +88,11 @@ const OURS = {
         text: 'It has no room for the compiled scene. Only its operator can change that.',
         again: RETRY,
     },
+    store_unavailable: {
+        title: 'The server cannot reach its scenes',
+        text: 'Where it keeps uploaded scenes does not answer. Try again in a moment.',
+        again: RETRY,
+    },
     draining: { title: 'The server is shutting down', text: 'It may be restarting. Try again in a moment.', again: RETRY },
     revoked: {
         title: 'Your access was taken back',

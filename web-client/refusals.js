@@ -62,6 +62,10 @@ const KNOWN = {
     forbidden: { title: 'You may not add scenes here', text: 'Ask the operator for a token of an author.' },
     unauthorized: { title: 'The server does not know you', text: 'Sign in again, then add the file once more.' },
     request_timeout: { title: 'It took too long', text: 'The file travelled so slowly that the server gave up. A better network may help.' },
+    store_unavailable: {
+        title: 'The server cannot reach its scenes',
+        text: 'Where it keeps uploaded scenes does not answer, and nothing was kept. Try again in a moment.',
+    },
     draining: { title: 'The server is shutting down', text: 'It takes nothing new. Try again when it is back.' },
     unreachable: {
         title: 'The connection was lost',

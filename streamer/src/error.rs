@@ -35,6 +35,8 @@ pub enum Code {
     LibraryFull,
     /// The disk is full.
     DiskFull,
+    /// The place where uploaded scenes are kept does not answer.
+    StoreUnavailable,
     /// There is no picture to show yet, or none any more.
     NoPicture,
     /// The caller did not say who it is, or not so that it is believed.
@@ -43,7 +45,7 @@ pub enum Code {
     Forbidden,
     /// The request comes from a page of another origin.
     ForeignOrigin,
-    /// The caller's address asks too often.
+    /// The caller's address asks too often, or more is being worked on than may be at a time.
     TooManyRequests,
     /// The request is not of the documented form.
     BadRequest,
@@ -124,15 +126,16 @@ impl Code {
                 ("library_full", S::INSUFFICIENT_STORAGE, "There is no room for another scene")
             }
             Self::DiskFull => ("disk_full", S::INSUFFICIENT_STORAGE, "The server's disk is full"),
+            Self::StoreUnavailable => {
+                ("store_unavailable", S::SERVICE_UNAVAILABLE, "The server cannot reach its uploaded scenes")
+            }
             Self::NoPicture => ("no_picture", S::NOT_FOUND, "There is no picture"),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "A valid token is needed"),
             Self::Forbidden => ("forbidden", S::FORBIDDEN, "The token does not allow this"),
             Self::ForeignOrigin => {
                 ("foreign_origin", S::FORBIDDEN, "The request comes from a page of another origin")
             }
-            Self::TooManyRequests => {
-                ("too_many_requests", S::TOO_MANY_REQUESTS, "This address asks too often")
-            }
+            Self::TooManyRequests => ("too_many_requests", S::TOO_MANY_REQUESTS, "That is too much at once"),
             Self::BadRequest => ("bad_request", S::BAD_REQUEST, "The request cannot be understood"),
             Self::BadSdp => ("bad_sdp", S::BAD_REQUEST, "The body is not a usable SDP"),
             Self::SdpWithoutH264 => {
@@ -186,6 +189,7 @@ impl Code {
             | Self::TooManyViewers
             | Self::TooManyGrants
             | Self::NoGpu
+            | Self::StoreUnavailable
             | Self::Draining => Some(10),
             _ => None,
         }
@@ -284,6 +288,7 @@ mod tests {
             C::SceneTooLarge,
             C::LibraryFull,
             C::DiskFull,
+            C::StoreUnavailable,
             C::NoPicture,
             C::Unauthorized,
             C::Forbidden,

@@ -138,6 +138,25 @@ fn an_uploaded_scene_is_listed_pictured_run_and_deleted() {
 }
 
 #[test]
+fn the_bytes_of_a_deleted_scene_go_when_nothing_needs_them_any_more_and_when_the_server_ends() {
+    let data = tempfile::tempdir().unwrap();
+    let options = ServerOptions { data: Some(data.path()), ..ServerOptions::default() };
+    let mut server = Server::start(&options);
+    server.wait_until_ready();
+    // Its picture is still being made.
+    let id = id_of(&server.upload("one", &variant(&gallery_scene("triangle"), "deleted at once")));
+    assert_eq!(server.delete(&format!("/api/scenes/{id}")).status, 204);
+    wait_for("its bytes to go", || files(data.path()).is_empty().then_some(()));
+
+    let id = id_of(&server.upload("two", &variant(&gallery_scene("triangle"), "deleted while it runs")));
+    server.running_session(&id);
+    assert_eq!(server.delete(&format!("/api/scenes/{id}")).status, 204);
+    assert!(!files(data.path()).is_empty());
+    assert!(server.terminate().success());
+    assert_eq!(files(data.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_scene_that_was_uploaded_is_there_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let options = ServerOptions { data: Some(data.path()), ..ServerOptions::default() };

@@ -11,6 +11,7 @@
 mod access;
 mod bench;
 mod binary;
+mod bucket;
 mod cell;
 mod cli;
 mod compiler;

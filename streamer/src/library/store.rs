@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     ClientConfigKey, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
@@ -25,11 +25,10 @@ use object_store::{
     path::Path as Key,
     prefix::PrefixStore,
 };
-use serde::{Deserialize, Serialize};
 
-use super::{SceneHash, id::short};
+use super::{SceneHash, details::Details, id::short};
 use crate::{
-    compiler::SceneReport,
+    config::MAX_SCENES,
     error::{Code, Problem},
 };
 
@@ -40,57 +39,23 @@ const THUMBNAILS: &str = "thumbnails";
 const MAX_DETAILS_BYTES: u64 = 256 << 10;
 /// A thumbnail has some hundred kilobytes.
 pub(super) const MAX_THUMBNAIL_BYTES: u64 = 2 << 20;
-/// Imports and warnings of a scene that are kept, each; scenes have some thirty.
-const MAX_NAMES: usize = 64;
 /// Objects that are asked for at a time.
 const CONCURRENT_READS: usize = 16;
 /// The most scenes of a listing. Settings allow no more of them, but others may write to a bucket.
-pub(super) const MAX_LISTED: usize = 10_000;
+const MAX_LISTED: usize = MAX_SCENES;
 /// What is remembered of scenes; beyond this, all of it is read again. Most are a kilobyte each.
 const MAX_REMEMBERED: usize = 2 * MAX_LISTED;
 /// A bucket that does not answer for so long fails the request.
 const BUCKET_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same, as that library takes it.
 const BUCKET_TIMEOUT_TEXT: &str = "20 seconds";
+/// What that library calls it in its errors.
+const BUCKET_STORE: &str = "S3";
+/// For the operator, when the store does not answer.
+pub(super) const STORE_REMEDY: &str = "look at --scene-store and at the variables AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID \
+                                       and AWS_SECRET_ACCESS_KEY, or at the permissions of the folder of --data";
 /// An object that belongs to no scene after so long was left by a server that ended while it wrote or deleted.
 const ORPHAN_AGE: Duration = Duration::from_hours(1);
-
-/// What is known about an uploaded scene.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Details {
-    /// As it is shown.
-    pub(super) name: String,
-    /// Who uploaded it.
-    pub(super) owner: String,
-    /// The component's length.
-    pub(super) bytes: u64,
-    /// When.
-    pub(super) uploaded_at: DateTime<Utc>,
-    /// What the check said.
-    pub(super) checked: Checked,
-}
-
-/// What the check said of a scene that can be run. Kept for years: members can be added, with a default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Checked {
-    /// Names of what it imports.
-    pub imports: Vec<String>,
-    /// The export that is called.
-    pub entry_point: Option<String>,
-    /// What its author may want to know.
-    pub warnings: Vec<String>,
-}
-
-impl From<SceneReport> for Checked {
-    fn from(report: SceneReport) -> Self {
-        Self {
-            imports: report.imports.into_iter().map(|import| import.name).take(MAX_NAMES).collect(),
-            entry_point: report.entry_point,
-            warnings: report.warnings.into_iter().take(MAX_NAMES).collect(),
-        }
-    }
-}
 
 /// A scene of a listing.
 #[derive(Clone, Debug)]
@@ -121,7 +86,29 @@ impl StoreError {
             tracing::warn!(error = %self, "{doing} failed: the disk is full");
             return disk_full();
         }
+        if self.is_unavailable() {
+            tracing::error!(error = %self, "{doing} failed: {STORE_REMEDY}");
+            return Problem::new(
+                Code::StoreUnavailable,
+                format!(
+                    "{doing} failed, because the store of uploaded scenes does not answer. The server's log says why."
+                ),
+            );
+        }
         Problem::internal(doing, self)
+    }
+
+    /// Whether a bucket does not answer, is not there, or does not let us in: what may pass, or the operator can change.
+    pub(super) fn is_unavailable(&self) -> bool {
+        use object_store::Error as E;
+        match self {
+            Self::Objects(E::Generic { store, .. }) => *store == BUCKET_STORE,
+            // An object that is not there is no failure; the bucket is.
+            Self::Objects(E::NotFound { .. } | E::PermissionDenied { .. } | E::Unauthenticated { .. }) => {
+                true
+            }
+            _ => false,
+        }
     }
 
     fn is_disk_full(&self) -> bool {
@@ -501,7 +488,7 @@ mod tests {
             owner: "somebody".to_owned(),
             bytes: 3,
             uploaded_at: Utc::now(),
-            checked: Checked::default(),
+            checked: super::super::Checked::default(),
         }
     }
 

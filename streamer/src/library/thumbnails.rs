@@ -17,10 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::{
-    SceneHash,
-    copies::{Copies, make_room},
-    id::short,
-    store::{Checked, MAX_THUMBNAIL_BYTES, Store},
+    SceneHash, copies::make_room, details::Checked, id::short, shelves::Shelves, store::MAX_THUMBNAIL_BYTES,
 };
 use crate::{
     compiler::Component,
@@ -68,7 +65,8 @@ impl Sitter {
 pub(super) struct Thumbnails {
     waiting: mpsc::Sender<Sitter>,
     shared: Arc<Shared>,
-    _studio: AbortOnDropHandle<()>,
+    /// None when it was stopped.
+    studio: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// Shared by those who ask and the task that paints.
@@ -88,19 +86,24 @@ struct Books {
 
 impl Thumbnails {
     /// Starts the task.
-    pub(super) fn open(
-        cache: &Path,
-        painter: Painter,
-        store: Arc<Store>,
-        copies: Arc<Copies>,
-    ) -> io::Result<Self> {
+    pub(super) fn open(cache: &Path, painter: Painter, shelves: Arc<Shelves>) -> io::Result<Self> {
         let cache = cache.join("thumbnails");
         std::fs::create_dir_all(&cache)?;
         let shared = Arc::new(Shared { cache, books: Mutex::default() });
         let (waiting, sitters) = mpsc::channel(MAX_WAITING);
-        let studio = Studio { painter, store, copies, shared: Arc::clone(&shared) };
+        let studio = Studio { painter, shelves, shared: Arc::clone(&shared) };
         let studio = AbortOnDropHandle::new(tokio::spawn(studio.run(sitters)));
-        Ok(Self { waiting, shared, _studio: studio })
+        Ok(Self { waiting, shared, studio: Mutex::new(Some(studio)) })
+    }
+
+    /// Makes no more pictures, and needs no scene any more when this completes.
+    pub(super) async fn stop(&self) {
+        let studio = self.studio.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(studio) = studio {
+            studio.abort();
+            // Whatever came of it.
+            let _ = studio.await;
+        }
     }
 
     /// Wants a picture of this scene, some time.
@@ -183,8 +186,7 @@ impl From<PortraitError> for Missed {
 /// The task that paints.
 struct Studio {
     painter: Painter,
-    store: Arc<Store>,
-    copies: Arc<Copies>,
+    shelves: Arc<Shelves>,
     shared: Arc<Shared>,
 }
 
@@ -231,18 +233,20 @@ impl Studio {
     }
 
     async fn paint_uploaded(&self, hash: SceneHash, bytes: u64) -> Result<(), Missed> {
-        let _held = self.copies.lease(hash);
+        // If it is deleted meanwhile, its bytes go when this is the last to need them.
+        let _lease = self.shelves.lease(hash);
+        let (store, copies) = (&self.shelves.store, &self.shelves.copies);
         let by_us = |error: &dyn std::fmt::Display| Missed::ByUs(error.to_string());
-        if self.store.has_thumbnail(hash).await.map_err(|error| by_us(&error))? {
+        if store.has_thumbnail(hash).await.map_err(|error| by_us(&error))? {
             return Ok(());
         }
-        let copy = self.copies.fetch(&self.store, hash, bytes).await.map_err(|problem| by_us(&problem))?;
+        let copy = copies.fetch(store, hash, bytes).await.map_err(|problem| by_us(&problem))?;
         let Some(path) = copy else { return Err(Missed::ByUs("it is gone".to_owned())) };
         let component = Component::File(path);
         // Compiled behind what sessions wait for, if its native code is not in the cache.
         self.painter.inspect(&component).await?;
         let png = self.portrait(&component).await?;
-        self.store.put_thumbnail(hash, png).await.map_err(|error| by_us(&error))
+        store.put_thumbnail(hash, png).await.map_err(|error| by_us(&error))
     }
 
     async fn portrait(&self, component: &Component) -> Result<Bytes, Missed> {

@@ -90,12 +90,12 @@ impl SceneView {
 }
 
 problems! {
-    ListProblems: Forbidden;
+    ListProblems: Forbidden, StoreUnavailable;
     UploadProblems: BadRequest, Forbidden, ForeignOrigin, RequestTimeout, SceneTooLarge, UnsupportedMediaType, SceneNotWasm,
-        SceneCoreModule, SceneImportNotOffered, SceneNoEntryPoint, SceneUncompilable, TooManyRequests, LibraryFull, DiskFull;
-    SceneProblems: Forbidden, UnknownScene;
-    DeleteProblems: Forbidden, ForeignOrigin, UnknownScene, TooManyRequests;
-    ThumbnailProblems: Forbidden, UnknownScene, NoPicture;
+        SceneCoreModule, SceneImportNotOffered, SceneNoEntryPoint, SceneUncompilable, TooManyRequests, LibraryFull, DiskFull, StoreUnavailable;
+    SceneProblems: Forbidden, UnknownScene, StoreUnavailable;
+    DeleteProblems: Forbidden, ForeignOrigin, UnknownScene, TooManyRequests, StoreUnavailable;
+    ThumbnailProblems: Forbidden, UnknownScene, NoPicture, StoreUnavailable;
 }
 
 /// All scenes

@@ -129,7 +129,7 @@ problems! {
     ListProblems: Forbidden;
     CreateProblems: BadRequest, Forbidden, ForeignOrigin, UnknownScene, RequestTimeout, BodyTooLarge, SceneTooLarge,
         UnsupportedMediaType, SceneNotWasm, SceneCoreModule, SceneImportNotOffered, SceneNoEntryPoint, SceneUncompilable,
-        TooManyRequests, WorkerStartFailed, TooManySessions, NoGpu, Draining, DiskFull;
+        TooManyRequests, WorkerStartFailed, TooManySessions, NoGpu, Draining, DiskFull, StoreUnavailable;
     SessionProblems: Forbidden, UnknownSession;
     DeleteProblems: Forbidden, ForeignOrigin, UnknownSession;
     ScreenshotProblems: Forbidden, UnknownSession, NoPicture, SessionEnded, TooManyRequests;
