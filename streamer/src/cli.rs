@@ -73,6 +73,10 @@ pub(crate) enum Command {
         /// Read nothing where a part of the sandbox is lacking
         #[arg(long)]
         require_sandbox: bool,
+
+        /// Read nothing, and print for which engine scenes are compiled
+        #[arg(long)]
+        identify: bool,
     },
 
     /// Measure how fast this machine is

@@ -18,6 +18,7 @@ use std::{
     },
     path::Path,
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -42,9 +43,10 @@ fn main() -> ExitCode {
         Command::Render(render) => headless::render(&render),
         Command::Check { scene, json } => headless::check(&scene, json),
         Command::Worker { memory_bytes } => run_worker(memory_bytes),
-        Command::Compile { cache, memory_bytes, cpu_seconds, require_sandbox } => {
+        Command::Compile { cache, memory_bytes, cpu_seconds, require_sandbox, identify } => {
             let cell = CellConfig::compiler(&Cache::folder_in(&cache), memory_bytes, cpu_seconds);
-            run_compile(&cache, &cell, require_sandbox)
+            let task = if identify { Task::Identify } else { Task::Compile };
+            run_compile(task, &cache, &cell, require_sandbox)
         }
         Command::Bench { bench } => run_bench(bench),
     }
@@ -88,6 +90,9 @@ async fn serve(config: streamer::config::Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Signals within this time are one: `timeout` and service managers send theirs to the process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Completes at the first SIGTERM, which lets sessions go on for a while, or SIGINT, which does not; the second one of either ends
 /// the process at once.
 async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) -> Stop {
@@ -98,8 +103,14 @@ async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) -> Stop {
         }
     };
     let stop = next(&mut interrupt, &mut terminate).await;
+    let first = Instant::now();
     tokio::spawn(async move {
-        next(&mut interrupt, &mut terminate).await;
+        loop {
+            next(&mut interrupt, &mut terminate).await;
+            if first.elapsed() > SAME_SIGNAL {
+                break;
+            }
+        }
         tracing::warn!("second signal: sessions are not waited for");
         std::process::exit(130);
     });
@@ -142,7 +153,14 @@ fn run_bench(bench: Bench) -> ExitCode {
     })
 }
 
-fn run_compile(cache: &Path, cell: &CellConfig, is_sandbox_required: bool) -> ExitCode {
+/// What a compiler process is for.
+#[derive(Clone, Copy)]
+enum Task {
+    Identify,
+    Compile,
+}
+
+fn run_compile(task: Task, cache: &Path, cell: &CellConfig, is_sandbox_required: bool) -> ExitCode {
     // The rule for a folder is made of a folder that is there. If it cannot be made, the report will say so.
     let _ = Cache::open(cache);
     let cell = match renderer_cell::enter(cell) {
@@ -158,7 +176,11 @@ fn run_compile(cache: &Path, cell: &CellConfig, is_sandbox_required: bool) -> Ex
         return ExitCode::FAILURE;
     }
     logging::for_child();
-    report(renderer_entry::compile(cache).and_then(|report| {
+    let reported = match task {
+        Task::Identify => renderer_entry::identify(),
+        Task::Compile => renderer_entry::compile(cache),
+    };
+    report(reported.and_then(|report| {
         let mut line = serde_json::to_string(&report)?;
         line.push('\n');
         std::io::stdout().write_all(line.as_bytes())?;
@@ -190,5 +212,11 @@ fn say(sentence: &str) {
 
 /// As clap reports its own: status 2, and where help is.
 fn usage_error(error: &impl std::fmt::Display) -> ! {
-    Cli::command().error(ErrorKind::ValueValidation, error).exit()
+    let mut command = Cli::command();
+    command.build();
+    // All of these are about settings of the server.
+    match command.find_subcommand_mut("serve") {
+        Some(serve) => serve.error(ErrorKind::ValueValidation, error).exit(),
+        None => command.error(ErrorKind::ValueValidation, error).exit(),
+    }
 }

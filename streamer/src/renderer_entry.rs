@@ -16,6 +16,11 @@ pub(crate) fn worker(broker: UnixStream, artifact: FileTaker, cell: Cell) -> Exi
     renderer::worker::run(broker, artifact, cell)
 }
 
+/// Says for which engine scenes are compiled.
+pub(crate) fn identify() -> anyhow::Result<CompileReport> {
+    Ok(CompileReport::Engine { id: EngineId(renderer::scene::engine_id()?).to_string() })
+}
+
 /// Compiles the component that comes on standard input, behind its key, into the cache, or says why it cannot be run here. An error is
 /// ours.
 pub(crate) fn compile(cache: &Path) -> anyhow::Result<CompileReport> {
@@ -30,11 +35,6 @@ pub(crate) fn compile(cache: &Path) -> anyhow::Result<CompileReport> {
         Ok(cache) => cache,
         Err(error) => return Ok(unwritable(&error)),
     };
-    match cache.find(&name, &key) {
-        Ok(Some(_)) => return Ok(CompileReport::Ok { entry: name.to_string() }),
-        Ok(None) => {}
-        Err(flaw) => tracing::warn!(flaw = flaw.name(), "a compiled scene was not what it should be"),
-    }
     let mut seen = Inspection::default();
     let compiled = renderer::scene::compile(&component, &mut seen);
     let scene = scene_report(seen);

@@ -63,6 +63,26 @@ pub(crate) fn all(targets: &Targets) -> Vec<Attempt> {
     attempts
 }
 
+/// Those of a compiler, which may put a file into the folder, and make one as its first attempt.
+pub(crate) fn of_a_compiler(targets: &Targets) -> Vec<Attempt> {
+    let (folder, new) = (targets.folder.to_str().unwrap(), targets.folder.join("new"));
+    let new = new.to_str().unwrap().to_owned();
+    let mut attempts = vec![
+        Attempt::new("put a file", {
+            let new = new.clone();
+            move || open(&new, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY)
+        }),
+        reads(folder),
+        reads(new.clone()),
+    ];
+    attempts.extend(files(targets).into_iter().filter(|attempt| attempt.name != format!("write {new}")));
+    attempts.extend(sockets());
+    attempts.extend(processes(targets.parent));
+    attempts.extend(privileges(targets.parent));
+    attempts.extend(the_kernel());
+    attempts
+}
+
 fn open(path: &str, flags: i32) -> Result<usize> {
     let path = CString::new(path).unwrap();
     call(libc::SYS_openat, [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0o600])

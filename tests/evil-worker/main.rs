@@ -1,6 +1,7 @@
 //! A worker that was taken over by its scene, as far as a program can play one.
 //!
-//! `attempts` enters the cell of a worker and then tries what a worker must not be able to do. `worker` speaks to a broker that started it in
+//! `attempts` enters the cell of a worker and then tries what a worker must not be able to do, and `attempts-of-a-compiler` that of a
+//! compiler. `worker` speaks to a broker that started it in
 //! the place of the real one, and misbehaves. `without` starts a program from which the kernel withholds something.
 #![allow(
     clippy::cast_possible_truncation,
@@ -33,6 +34,13 @@ fn main() {
             assert_eq!(cell.missing().count(), 0, "{cell:?}");
             attempts::report(&attempts::all(&targets));
             attempts::report(&excess::all(&targets));
+        }
+        ["attempts-of-a-compiler", folder] => {
+            let targets = attempts::Targets::new(folder);
+            let config = renderer_cell::CellConfig::compiler(folder.as_ref(), 64 << 20, 10);
+            let cell = renderer_cell::enter(&config).unwrap();
+            assert_eq!(cell.missing().count(), 0, "{cell:?}");
+            attempts::report(&attempts::of_a_compiler(&targets));
         }
         ["attempts-outside-of-a-cell", folder] => {
             let targets = attempts::Targets::new(folder);

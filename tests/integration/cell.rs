@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::{net::UnixDatagram, process::ExitStatusExt as _},
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram, process::ExitStatusExt as _},
     path::Path,
     process::{Command, Stdio},
 };
@@ -60,6 +60,19 @@ fn row_33_nothing_that_a_worker_tries_when_it_was_taken_over_succeeds() {
     assert_eq!(service.recv(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     assert_eq!(fs::read(folder.path().join("artifact")).unwrap(), b"native code of somebody's scene");
+}
+
+#[test]
+fn row_33_a_compiler_that_was_taken_over_puts_files_into_its_folder_and_reads_nothing_of_it() {
+    let (folder, _service) = cache();
+    let artifact = folder.path().join("artifact");
+    fs::set_permissions(&artifact, fs::Permissions::from_mode(0o400)).unwrap();
+    let lines = lines(&["attempts-of-a-compiler", folder.path().to_str().unwrap()]);
+    let successes: Vec<_> =
+        lines.iter().filter(|line| refused(line).is_none()).map(|line| &line["attempt"]).collect();
+    assert_eq!(successes, ["put a file"]);
+    assert!(lines.len() >= 100, "{} attempts", lines.len());
+    assert_eq!(fs::read(artifact).unwrap(), b"native code of somebody's scene");
 }
 
 #[test]

@@ -101,12 +101,8 @@ fn rules(config: &CellConfig) -> Result<RulesetStatus, RulesetError> {
     let abi = ABI::V6;
     let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
     let use_device = read | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let own = read
-        | AccessFs::WriteFile
-        | AccessFs::MakeReg
-        | AccessFs::RemoveFile
-        | AccessFs::Refer
-        | AccessFs::Truncate;
+    // To make files, and to put them in the place of others. What is there it may not even list: that came of others' scenes.
+    let put: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
     // Rules are made for what is there; a path that is not there stays closed if it appears later.
     let rules = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
@@ -124,7 +120,7 @@ fn rules(config: &CellConfig) -> Result<RulesetStatus, RulesetError> {
             .add_rules(path_beneath_rules(DRIVER_FILES, read))?
             .add_rules(path_beneath_rules([DEVICE_FOLDER], AccessFs::ReadDir))?
             .add_rules(path_beneath_rules(devices(), use_device))?,
-        Kind::Compiler => rules.add_rules(path_beneath_rules(&config.writable, own))?,
+        Kind::Compiler => rules.add_rules(path_beneath_rules(&config.writable, put))?,
     };
     Ok(rules.restrict_self()?.ruleset)
 }

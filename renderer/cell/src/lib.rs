@@ -35,7 +35,7 @@ pub struct CellConfig {
 enum Kind {
     /// Runs a scene and its drivers, and writes no file.
     Worker,
-    /// Turns bytes into files of one folder.
+    /// Turns bytes into files of one folder, of which it reads nothing.
     Compiler,
 }
 
@@ -50,7 +50,7 @@ impl CellConfig {
         }
     }
 
-    /// For the compiler, with its private memory and its processor time. It writes files into this folder, which is there.
+    /// For the compiler, with its private memory and its processor time. It puts files into this folder, which is there.
     pub fn compiler(folder: &Path, memory_bytes: u64, cpu_seconds: u64) -> Self {
         Self {
             kind: Kind::Compiler,

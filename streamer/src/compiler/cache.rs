@@ -17,13 +17,13 @@
 //! **What is not.** An older entry that comes back is taken: it is code of the same component for the same engine, and an
 //! engine with a fault corrected has another identity, because wasmtime's version is a part of it. And a process of the same user that is not
 //! confined can read the key, or change the file after it was checked; it could as well change this program. What keeps workers
-//! and compilers from doing so is their cell, from which neither key nor entries can be written, nor the key be read.
+//! and compilers from doing so is their cell: a compiler's lets it put files into this folder, and read neither them nor the key.
 
 use std::{
     fmt,
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -111,14 +111,6 @@ impl fmt::Display for EntryName {
     }
 }
 
-impl EntryName {
-    /// The name of an entry of this component; `None` if it is none.
-    pub(super) fn parse(name: &str, component: ComponentId) -> Option<Self> {
-        let rest = name.strip_prefix(&component.to_string())?.strip_prefix('-')?;
-        Some(Self { component, engine: EngineId::from_hex(rest.strip_suffix(EXTENSION)?)? })
-    }
-}
-
 impl Cache {
     /// The one in this cache folder; makes the folder of the entries.
     pub fn open(cache_dir: &Path) -> io::Result<Self> {
@@ -167,11 +159,10 @@ impl Cache {
         report: &SceneReport,
     ) -> io::Result<()> {
         let report = serde_json::to_vec(report)?;
-        // Nobody opens it for writing again, not even by mistake. So from its beginning: the compiler may change no file's rights.
-        let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .permissions(fs::Permissions::from_mode(0o400))
-            .tempfile_in(&self.folder)?;
+        // Nobody opens it for writing again, not even by mistake. So from its beginning: the compiler may change no file's rights. And for
+        // writing only: it may read nothing of this folder.
+        let create = |path: &Path| File::options().write(true).create_new(true).mode(0o400).open(path);
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).make_in(&self.folder, create)?;
         for part in [code, &report, &seal(name, key, code, &report)] {
             file.write_all(part)?;
         }
@@ -286,7 +277,7 @@ fn check(file: &File, name: &EntryName, key: &ArtifactKey) -> Result<SceneReport
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::{io::Read as _, os::unix::fs::PermissionsExt as _};
 
     use super::{super::key::MasterKey, *};
 
@@ -443,15 +434,5 @@ mod tests {
         File::open(unfinished("old")).unwrap().set_modified(old).unwrap();
         fixture.cache.trim(MAX_CACHE_BYTES, Duration::from_mins(1)).unwrap();
         assert!(!unfinished("old").exists() && unfinished("new").exists());
-    }
-
-    #[test]
-    fn a_name_is_of_one_component_and_one_engine() {
-        let name = name(b"one");
-        assert_eq!(EntryName::parse(&name.to_string(), name.component), Some(name));
-        assert_eq!(EntryName::parse(&name.to_string(), ComponentId::of(b"two")), None);
-        for text in ["", "../x.cwasm", &format!("{}-.cwasm", name.component)] {
-            assert_eq!(EntryName::parse(text, name.component), None);
-        }
     }
 }

@@ -23,7 +23,10 @@ use futures::{
     FutureExt as _,
     future::{Shared, WeakShared},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -39,7 +42,7 @@ use crate::{
     session::Program,
 };
 use key::MasterKey;
-use process::{Ending, Limit};
+use process::{Ending, Limit, Task};
 use report::{MAX_MESSAGE_BYTES, bounded_text};
 
 /// Each uses all cores; more at once only take longer each.
@@ -115,7 +118,7 @@ impl From<CompileError> for Problem {
     }
 }
 
-type Flight = Pin<Box<dyn Future<Output = Result<EntryName, CompileError>> + Send>>;
+type Flight = Pin<Box<dyn Future<Output = Result<(), CompileError>> + Send>>;
 
 /// See the module.
 pub struct Compiler {
@@ -152,8 +155,8 @@ struct Parts {
     metrics: Arc<Metrics>,
     cache: Cache,
     key: MasterKey,
-    /// The engine of the compiler process, once it has said it. Only with it the cache can be looked into from here.
-    engine: Mutex<Option<EngineId>>,
+    /// What the compiler compiles for, and a part of every entry's name. A process that was given nothing of anybody's has said it.
+    engine: OnceCell<EngineId>,
     compiles: Semaphore,
     compiles_ahead: Semaphore,
     checks: Arc<Semaphore>,
@@ -170,7 +173,7 @@ impl Compiler {
             metrics,
             cache,
             key,
-            engine: Mutex::default(),
+            engine: OnceCell::new(),
             compiles: Semaphore::new(CONCURRENT_COMPILES),
             compiles_ahead: Semaphore::new(CONCURRENT_AHEAD),
             checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
@@ -190,16 +193,14 @@ impl Compiler {
             self.shared.checked(move || component.id()).await?
         };
         let id = id.map_err(|error| CompileError::internal(&format!("the scene cannot be read: {error}")))?;
-        let engine = *self.shared.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = engine
-            && let Some(artifact) = self.shared.find(EntryName { component: id, engine }).await?
-        {
+        let name = EntryName { component: id, engine: self.shared.engine().await? };
+        if let Some(artifact) = self.shared.find(name).await? {
             self.shared.metrics.compiled("cached");
             return Ok(artifact);
         }
         // What was just made can be gone again when the disk is full of newer ones, or when somebody damages it.
         for _ in 0..2 {
-            let name = self.join_flight(urgency, id, component)?.await?;
+            self.join_flight(urgency, name, component)?.await?;
             if let Some(artifact) = self.shared.find(name).await? {
                 return Ok(artifact);
             }
@@ -216,13 +217,13 @@ impl Compiler {
     fn join_flight(
         &self,
         urgency: Urgency,
-        id: ComponentId,
+        name: EntryName,
         component: &Component,
     ) -> Result<Shared<Flight>, CompileError> {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         flights.retain(|_, going_on| going_on.join().is_some());
         if let Some((going_on, flight)) =
-            flights.get(&id).and_then(|going_on| Some((going_on, going_on.join()?)))
+            flights.get(&name.component).and_then(|going_on| Some((going_on, going_on.join()?)))
         {
             if urgency == Urgency::Now {
                 going_on.ahead.cancel();
@@ -239,24 +240,36 @@ impl Compiler {
             ahead.cancel();
         }
         let is_ahead = ahead.clone();
-        let flight = async move { parts.make(id, &component, &is_ahead).await }.in_current_span();
+        let flight = async move { parts.make(name, &component, &is_ahead).await }.in_current_span();
         let flight: Flight = Box::pin(flight);
         let flight = flight.shared();
         if let Some(weak) = flight.downgrade() {
-            flights.insert(id, GoingOn { flight: weak, ahead });
+            flights.insert(name.component, GoingOn { flight: weak, ahead });
         }
         Ok(flight)
     }
 }
 
 impl Parts {
-    /// Runs a process; afterwards there is an entry of the returned name.
+    async fn engine(&self) -> Result<EngineId, CompileError> {
+        let ask = async || match process::run(&self.program, &self.config, Task::Identify).await {
+            Ok(Ending::Report(CompileReport::Engine { id })) => EngineId::from_hex(&id)
+                .ok_or_else(|| CompileError::internal(&"the compiler process named no engine")),
+            Ok(ending) => Err(CompileError::Internal(format!(
+                "the compiler process did not say for which engine it compiles: {ending:?}"
+            ))),
+            Err(error) => Err(CompileError::internal(&error)),
+        };
+        self.engine.get_or_try_init(ask).await.copied()
+    }
+
+    /// Runs a process; afterwards there is an entry of this name.
     async fn make(
         &self,
-        id: ComponentId,
+        name: EntryName,
         component: &Component,
         ahead: &CancellationToken,
-    ) -> Result<EntryName, CompileError> {
+    ) -> Result<(), CompileError> {
         // The semaphores are never closed; if they were, compiling without a permit would do no harm.
         let _permit_ahead = tokio::select! {
             biased;
@@ -264,26 +277,26 @@ impl Parts {
             permit = self.compiles_ahead.acquire() => permit.ok(),
         };
         let _permit = self.compiles.acquire().await;
-        let key = self.key.for_component(id);
-        let ending = process::run(&self.program, &self.config, &key, component).await;
+        let key = self.key.for_component(name.component);
+        let ending = process::run(&self.program, &self.config, Task::Compile(component, &key)).await;
         let (outcome, result) = match ending {
-            Ok(ending) => self.conclude(id, ending),
+            Ok(ending) => self.conclude(name, ending),
             Err(error) => ("failed", Err(CompileError::internal(&error))),
         };
         self.metrics.compiled(outcome);
-        let name = result?;
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.engine);
+        result?;
         self.trim().await;
-        Ok(name)
+        Ok(())
     }
 
-    fn conclude(&self, id: ComponentId, ending: Ending) -> (&'static str, Result<EntryName, CompileError>) {
+    fn conclude(&self, name: EntryName, ending: Ending) -> (&'static str, Result<(), CompileError>) {
         match ending {
-            Ending::Report(CompileReport::Ok { entry }) => match EntryName::parse(&entry, id) {
-                Some(name) => ("ok", Ok(name)),
-                // It computes the name from what it was given.
-                None => ("failed", Err(CompileError::internal(&"the scene changed while it was read"))),
-            },
+            Ending::Report(CompileReport::Ok { entry }) if entry == name.to_string() => ("ok", Ok(())),
+            // It computes the name from what it was given.
+            Ending::Report(CompileReport::Ok { .. } | CompileReport::Engine { .. }) => {
+                let cause = "the scene changed while it was read, or this program was replaced while it ran";
+                ("failed", Err(CompileError::internal(&cause)))
+            }
             Ending::Report(CompileReport::Refused { code, message, scene }) => {
                 let problem = refusal(&code, &message);
                 ("refused", Err(CompileError::Refused { problem, report: Box::new(scene.bounded()) }))
@@ -310,7 +323,7 @@ impl Parts {
         }
     }
 
-    fn over_limit(&self, limit: Limit) -> (&'static str, Result<EntryName, CompileError>) {
+    fn over_limit(&self, limit: Limit) -> (&'static str, Result<(), CompileError>) {
         let detail = limit.sentence(&self.config);
         tracing::warn!("a scene was not compiled: {detail}");
         (limit.name(), Err(CompileError::refused(Code::SceneUncompilable, detail)))

@@ -1,5 +1,5 @@
-//! One run of `scenecast compile`: started with its limits, given its key and its component, listened to, and killed when it takes too
-//! long. Whatever it prints may be its input's doing.
+//! One run of `scenecast compile`: started with its limits, given its key and its component if it shall compile one, listened to, and killed
+//! when it takes too long. Whatever it prints may be its input's doing.
 
 use std::{
     io,
@@ -40,6 +40,15 @@ const PROCESSORS: u32 = 2;
 const OUT_OF_MEMORY: &[u8] = b"memory allocation of ";
 /// The exit status of a Rust program that panicked.
 const PANICKED: i32 = 101;
+
+/// What a process is started for.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'a> {
+    /// To say for which engine it compiles.
+    Identify,
+    /// To compile this component, and to seal what it makes with its key.
+    Compile(&'a Component, &'a ArtifactKey),
+}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -121,18 +130,16 @@ impl Drop for Group {
 }
 
 /// Runs the process to its end, or to its limit.
-pub(super) async fn run(
-    program: &Program,
-    config: &CompileConfig,
-    key: &ArtifactKey,
-    component: &Component,
-) -> io::Result<Ending> {
+pub(super) async fn run(program: &Program, config: &CompileConfig, task: Task<'_>) -> io::Result<Ending> {
     let mut command = program.command("compile");
     command.arg("--cache").arg(program.cache_dir());
     command.args(["--memory-bytes", &config.memory_bytes.to_string()]);
     command.args(["--cpu-seconds", &cpu_seconds(config).to_string()]);
     if program.sandbox().is_required {
         command.arg("--require-sandbox");
+    }
+    if let Task::Identify = task {
+        command.arg("--identify");
     }
     command.env("RAYON_NUM_THREADS", MAX_THREADS).env("MALLOC_ARENA_MAX", MALLOC_ARENAS);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -154,11 +161,11 @@ pub(super) async fn run(
         stderr_read = Some(tokio::spawn(log_stderr_and(stderr, "compile", look).in_current_span()));
     }
     let (stdin, stdout) = (process.0.stdin.take(), process.0.stdout.take());
-    let talk = async {
+    let conversation = async {
         let give = async {
-            match stdin {
-                Some(stdin) => give(stdin, key, component).await,
-                None => Ok(()),
+            match (stdin, task) {
+                (Some(stdin), Task::Compile(component, key)) => give(stdin, key, component).await,
+                _ => Ok(()),
             }
         };
         let mut output = Vec::new();
@@ -174,7 +181,7 @@ pub(super) async fn run(
         heard?;
         Ok::<_, io::Error>((output, process.wait().await?))
     };
-    let Ok(done) = timeout(config.time, talk).await else {
+    let Ok(done) = timeout(config.time, conversation).await else {
         process.kill();
         process.wait().await?;
         return Ok(Ending::OverLimit(Limit::Time));

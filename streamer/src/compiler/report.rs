@@ -59,6 +59,11 @@ impl SceneReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CompileReport {
+    /// What scenes are compiled for, as 64 hexadecimal digits.
+    Engine {
+        /// The engine.
+        id: String,
+    },
     /// It can be run.
     Ok {
         /// The name of its entry in the cache.
@@ -100,6 +105,8 @@ mod tests {
 
     #[test]
     fn the_report_has_the_documented_form() {
+        let engine = CompileReport::Engine { id: "00ff".into() };
+        assert_eq!(serde_json::to_string(&engine).unwrap(), r#"{"engine":{"id":"00ff"}}"#);
         let ok = CompileReport::Ok { entry: "x.cwasm".into() };
         assert_eq!(serde_json::to_string(&ok).unwrap(), r#"{"ok":{"entry":"x.cwasm"}}"#);
         assert_eq!(read_report(b"{\"ok\":{\"entry\":\"x.cwasm\"}}\nmore"), Some(ok));
