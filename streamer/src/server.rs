@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{Access, AccessError, SessionOwners},
+    auth::{Access, AccessError, KnownTokens, SessionOwners},
     compiler::Compiler,
     config::{Config, DEFAULT_UDP_PORT},
     http::{self, Admission, AllowedHosts, App, Offer, PendingOffers},
@@ -115,6 +115,8 @@ pub async fn run(
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = Stop>,
 ) -> Result<(), ServeError> {
+    // First, so that a start that is refused has done nothing.
+    let tokens = KnownTokens::read(&config.auth, config.listen)?;
     raise_open_files(config.max_sessions);
     let cache_error = |cause| ServeError::Cache { folder: config.cache_dir.clone(), cause };
     let metrics = Arc::new(Metrics::new());
@@ -159,11 +161,12 @@ pub async fn run(
     let first = look_at_workers(&sessions, config.require_sandbox).await?;
     let sessions = Arc::new(sessions.with_warm_workers(config.warm_workers, first));
     let owners: Arc<dyn SessionOwners> = sessions.clone();
-    let access = Arc::new(Access::new(&config.auth, listen, owners)?);
+    let access = Arc::new(Access::new(tokens, config.auth.grant, owners));
     read_tokens_again(&access);
+    let library = Arc::new(library);
     let app = App {
         sessions: Arc::clone(&sessions),
-        library: Arc::new(library),
+        library: Arc::clone(&library),
         rtc: Arc::clone(&rtc),
         access: Arc::clone(&access),
         metrics,
@@ -197,6 +200,7 @@ pub async fn run(
         tracing::error!(%error, "the HTTP server failed");
     }
     rtc.shutdown().await;
+    library.finish().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! What an operator relies on: health, metrics, draining.
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -181,10 +185,14 @@ async fn ctrl_c_ends_sessions_that_are_watched_at_once() {
 async fn a_second_signal_ends_the_server_at_once() {
     let mut server = triangle(&["--drain-seconds", "600"]);
     let (_, mut viewer) = watched(&server, "triangle").await;
+    // A program that ends a group of processes may signal one of them twice: that is one signal.
+    server.signal(Signal::TERM);
     server.signal(Signal::TERM);
     viewer
         .see("a word about the end", |seen| seen.messages.iter().any(|message| message["type"] == "draining"))
         .await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(server.get("/api/health").json()["status"], "draining");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(130));
 }

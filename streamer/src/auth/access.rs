@@ -43,6 +43,20 @@ pub struct Access {
     sessions: Arc<dyn SessionOwners>,
 }
 
+/// Who the settings say may do what, before there is anything to protect.
+pub struct KnownTokens(Option<Protected>);
+
+impl KnownTokens {
+    /// As the settings say, for a server that shall listen there.
+    pub fn read(config: &AuthConfig, listen: SocketAddr) -> Result<Self, AccessError> {
+        let is_open = config.tokens.is_empty() && config.token_file.is_none();
+        if is_open && !is_loopback(listen.ip()) {
+            return Err(AccessError::Unprotected { listen });
+        }
+        if is_open { Ok(Self(None)) } else { Protected::new(config).map(Some).map(Self) }
+    }
+}
+
 struct Protected {
     key: HashKey,
     /// As they were given by flags and environment, which do not change.
@@ -52,10 +66,22 @@ struct Protected {
 }
 
 impl Protected {
+    fn new(config: &AuthConfig) -> Result<Self, AccessError> {
+        let protected = Self {
+            key: HashKey::random(),
+            settings: config.tokens.clone(),
+            file: config.token_file.clone(),
+            tokens: RwLock::default(),
+        };
+        let tokens = Tokens::default().replace_with(protected.read()?)?;
+        Ok(Self { tokens: RwLock::new(tokens), ..protected })
+    }
+
     fn read(&self) -> Result<Vec<Parsed>, AccessError> {
         let mut parsed = Vec::new();
         for text in &self.settings {
-            let refused = |why| AccessError::Token { place: "--auth-token".to_owned(), why };
+            let refused =
+                |why| AccessError::Token { place: "--auth-token or SCENECAST_AUTH_TOKEN".to_owned(), why };
             parsed.push(self.key.parse(text).map_err(refused)?);
         }
         if let Some(file) = &self.file {
@@ -70,35 +96,14 @@ impl Protected {
 }
 
 impl Access {
-    /// As the settings say, for a server that listens there.
+    /// For those of `tokens`, and for those who are given access to one of `sessions`, each time for as long as `grant_life` if nothing else
+    /// is said.
     pub fn new(
-        config: &AuthConfig,
-        listen: SocketAddr,
+        KnownTokens(protected): KnownTokens,
+        grant_life: Duration,
         sessions: Arc<dyn SessionOwners>,
-    ) -> Result<Self, AccessError> {
-        let is_open = config.tokens.is_empty() && config.token_file.is_none();
-        if is_open && !is_loopback(listen.ip()) {
-            return Err(AccessError::Unprotected { listen });
-        }
-        let protected = if is_open { None } else { Some(Self::protect(config)?) };
-        Ok(Self {
-            protected,
-            grants: Grants::new(),
-            clock: SteadyClock::new(),
-            grant_life: config.grant,
-            sessions,
-        })
-    }
-
-    fn protect(config: &AuthConfig) -> Result<Protected, AccessError> {
-        let protected = Protected {
-            key: HashKey::random(),
-            settings: config.tokens.clone(),
-            file: config.token_file.clone(),
-            tokens: RwLock::default(),
-        };
-        let tokens = Tokens::default().replace_with(protected.read()?)?;
-        Ok(Protected { tokens: RwLock::new(tokens), ..protected })
+    ) -> Self {
+        Self { protected, grants: Grants::new(), clock: SteadyClock::new(), grant_life, sessions }
     }
 
     /// Whether anybody may do everything.
@@ -257,7 +262,8 @@ mod tests {
             token_file: file.map(Path::to_owned),
             grant: Duration::from_mins(1),
         };
-        Access::new(&config, listen.parse().unwrap(), Arc::new(Anybodys))
+        let tokens = KnownTokens::read(&config, listen.parse().unwrap())?;
+        Ok(Access::new(tokens, config.grant, Arc::new(Anybodys)))
     }
 
     fn headers(values: &[&str]) -> HeaderMap {

@@ -13,7 +13,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-pub use access::{Access, IssuedGrant};
+pub use access::{Access, IssuedGrant, KnownTokens};
 use grants::Grant;
 
 use crate::{

@@ -27,6 +27,10 @@ pub const DEFAULT_COMPILE_MEMORY_BYTES: u64 = 1 << 30;
 pub const DEFAULT_UDP_PORT: u16 = 8189;
 /// A machine that could run more has more than one server.
 const MAX_SESSIONS: usize = 1_000;
+/// Uploaded scenes: they are counted by listing them.
+pub const MAX_SCENES: usize = 10_000;
+/// A pebibyte, which is beyond what so many scenes can have.
+const MAX_LIBRARY_BYTES: u64 = 1 << 50;
 /// Each picture is sent to each of them by one task.
 const MAX_VIEWERS: usize = 100;
 /// More than a day is not a grace period, a compilation, or a viewer link.
@@ -254,10 +258,22 @@ impl Settings {
                     self.max_scene_bytes.unwrap_or(MAX_SCENE_BYTES),
                     1..=MAX_SCENE_BYTES,
                 )?,
-                max_scenes: self.max_scenes.unwrap_or(1_000),
-                max_total_bytes: self.max_total_scene_bytes.unwrap_or(10 << 30),
-                max_scenes_per_token: self.max_scenes_per_token.unwrap_or(200),
-                max_bytes_per_token: self.max_scene_bytes_per_token.unwrap_or(2 << 30),
+                max_scenes: in_range("--max-scenes", self.max_scenes.unwrap_or(1_000), 1..=MAX_SCENES)?,
+                max_total_bytes: in_range(
+                    "--max-total-scene-bytes",
+                    self.max_total_scene_bytes.unwrap_or(10 << 30),
+                    1..=MAX_LIBRARY_BYTES,
+                )?,
+                max_scenes_per_token: in_range(
+                    "--max-scenes-per-token",
+                    self.max_scenes_per_token.unwrap_or(200),
+                    1..=MAX_SCENES,
+                )?,
+                max_bytes_per_token: in_range(
+                    "--max-scene-bytes-per-token",
+                    self.max_scene_bytes_per_token.unwrap_or(2 << 30),
+                    1..=MAX_LIBRARY_BYTES,
+                )?,
             },
             auth: AuthConfig {
                 tokens: self.auth_token.unwrap_or_default(),
