@@ -224,15 +224,23 @@ export class ViewerSession {
         return new Promise((resolve) => {
             let wasLive = false;
             const lose = (/** @type {EndReason} */ lost, waitMs = 0) => resolve({ lost, wasLive, waitMs });
-            const link = this.#world.connect(endpoint, {
-                onStream: (stream) => this.#handlers.onStream(stream),
-                onOpen: () => this.#handlers.onOpen(link),
-                onMessage: (message) => {
-                    if (message.type === 'ended') resolve({ ended: endReason(message), isRejoinable: false });
-                    else this.#handlers.onMessage(message);
-                },
-                onLost: (why) => lose({ code: 'connection_lost', message: why }),
-            });
+            /** @type {Link} */
+            let link;
+            try {
+                link = this.#world.connect(endpoint, {
+                    onStream: (stream) => this.#handlers.onStream(stream),
+                    onOpen: () => this.#handlers.onOpen(link),
+                    onMessage: (message) => {
+                        if (message.type === 'ended') resolve({ ended: endReason(message), isRejoinable: false });
+                        else this.#handlers.onMessage(message);
+                    },
+                    onLost: (why) => lose({ code: 'connection_lost', message: why }),
+                });
+            } catch (error) {
+                // A browser that has no WebRTC, or does not let pages use it, will not have it a moment later.
+                resolve({ ended: reasonOf(error), isRejoinable: true });
+                return;
+            }
             this.#link = link;
             this.#pictureShown = () => {
                 if (wasLive || life !== this.#life) return;

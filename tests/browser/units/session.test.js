@@ -12,9 +12,9 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 /**
  * A session in a world of its own, where time goes by only on demand.
  *
- * @param {{ id?: string | null, create?: () => Promise<any>, open?: (attempt: number) => Promise<void>, get?: () => Promise<any> }} [how]
+ * @param {{ id?: string | null, create?: () => Promise<any>, connect?: () => never, open?: (attempt: number) => Promise<void>, get?: () => Promise<any> }} [how]
  */
-function world({ id = null, create, open, get } = {}) {
+function world({ id = null, create, connect, open, get } = {}) {
     /** @type {string[]} */
     const log = [];
     /** @type {{ handlers: import('../../../web-client/session.js').ConnectionHandlers, closed: boolean }[]} */
@@ -31,6 +31,7 @@ function world({ id = null, create, open, get } = {}) {
             }),
             getSession: get ?? (async () => /** @type {any} */ ({ ended: null })),
             connect: (endpoint, handlers) => {
+                if (connect) connect();
                 log.push(`connect ${endpoint}`);
                 const link = { handlers, closed: false };
                 links.push(link);
@@ -85,6 +86,16 @@ test('a session that exists is joined, not created', async () => {
     void session.start(SIZE);
     await settle();
     assert.deepEqual(log, ['connect /whep/abc']);
+});
+
+test('a browser that makes no connections is told so, and not left waiting', async () => {
+    const connect = () => { throw new ReferenceError('RTCPeerConnection is not defined'); };
+    const { session, log } = world({ id: 'abc', connect });
+    void session.start(SIZE);
+    await settle();
+    assert.deepEqual(log, ['ended']);
+    assert.deepEqual(session.end, { code: 'page_failed', message: 'RTCPeerConnection is not defined' });
+    assert.ok(session.isRejoinable);
 });
 
 test('the server’s last message ends the session with its reason, once', async () => {
