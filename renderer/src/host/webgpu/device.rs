@@ -1,18 +1,20 @@
 //! Devices: what they are, how they are lost, their error scopes (<https://www.w3.org/TR/webgpu/#devices>). What a device
 //! creates is in the chapter of the created thing.
 
-use std::pin::{Pin, pin};
+mod lost;
+
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::{Either, select};
 use renderer_protocol::SceneLimits;
 use tokio::sync::watch;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Access, Accessor, FutureProducer, FutureReader, Resource, StreamReader};
+use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
+pub use self::lost::LostInfo;
+use self::lost::{Loss, LostFuture};
 use super::adapter::{AdapterInfo, SupportedFeatures, SupportedLimits};
 use super::bind_groups::{BindGroup, BindGroupLayout, PipelineLayout};
 use super::bindings::wasi::webgpu::webgpu as wit;
@@ -23,20 +25,13 @@ use super::errors::{ErrorKind, ErrorSink, GpuError, UncapturedErrorEvent, Uncapt
 use super::pipelines::{ComputePipeline, RenderPipeline};
 use super::queries::QuerySet;
 use super::queues::Queue;
-use super::quota::{Claim, Hold, Kind, Quota, Timeline};
+use super::quota::{Claim, Hold, Kind, Timeline};
 use super::samplers::Sampler;
 use super::shaders::ShaderModule;
 use super::textures::Texture;
 use super::{DeviceSlot, Log, WebGpu, WebGpuCtxView, WebGpuView, labels, memory};
 use crate::gpu::{Gpu, Poller};
 use crate::host::{OverLimit, OverQuota};
-
-/// Why a device ended.
-#[derive(Clone, Debug)]
-pub struct LostInfo {
-    reason: wit::GpuDeviceLostReason,
-    message: String,
-}
 
 /// `gpu-device`; a cheap handle, and all handles are one device.
 #[derive(Clone)]
@@ -328,36 +323,6 @@ pub(super) fn capture<R>(
     (made, first)
 }
 
-/// What is told of the loss of a device, and to whom.
-#[derive(Clone)]
-struct Loss {
-    errors: Arc<ErrorSink>,
-    lost: Arc<watch::Sender<Option<LostInfo>>>,
-    quota: Arc<Quota>,
-}
-
-impl Loss {
-    /// The first loss counts. One that nobody asked for is noted for those who watch over the scene.
-    fn happened(&self, info: LostInfo) {
-        self.errors.lose();
-        let was_given_up = info.reason == wit::GpuDeviceLostReason::Unknown;
-        let is_first = self.lost.send_if_modified(|slot| {
-            let first = slot.is_none();
-            slot.get_or_insert(info);
-            first
-        });
-        if is_first && was_given_up {
-            self.quota.count_loss();
-        }
-    }
-
-    /// The driver gave the device up.
-    fn given_up(&self, message: &str) {
-        let reason = wit::GpuDeviceLostReason::Unknown;
-        self.happened(LostInfo { reason, message: message.to_owned() });
-    }
-}
-
 fn locked(label: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
     // A label that a panic left behind is still a label.
     label.lock().unwrap_or_else(PoisonError::into_inner)
@@ -371,34 +336,6 @@ pub(super) fn label_of(label: &Mutex<String>) -> String {
 /// Changes a label that handles share.
 pub(super) fn relabel(label: &Mutex<String>, to: String) {
     *locked(label) = labels::bounded(to);
-}
-
-/// The host's end of `lost`'s future.
-struct LostFuture<T: 'static> {
-    info: BoxFuture<'static, Option<LostInfo>>,
-    view: fn(&mut T) -> WebGpuCtxView<'_>,
-}
-
-impl<T: 'static> FutureProducer<T> for LostFuture<T> {
-    type Item = Resource<LostInfo>;
-
-    fn poll_produce(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut store: StoreContextMut<T>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<Option<Self::Item>>> {
-        match self.info.poll_unpin(cx) {
-            Poll::Ready(Some(info)) => Poll::Ready(Ok(Some((self.view)(store.data_mut()).table.push(info)?))),
-            // A device that nobody has any longer is never lost.
-            Poll::Ready(None) | Poll::Pending if finish => Poll::Ready(Ok(None)),
-            Poll::Ready(None) => {
-                self.info = futures::future::pending().boxed();
-                Poll::Pending
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
 }
 
 impl<T: 'static> wit::HostGpuDeviceWithStore<T> for WebGpu {
@@ -624,16 +561,4 @@ impl wit::HostGpuDevice for WebGpuCtxView<'_> {
     }
 
     super::drop_entry!(Device);
-}
-
-impl wit::HostGpuDeviceLostInfo for WebGpuCtxView<'_> {
-    fn reason(&mut self, this: Resource<LostInfo>) -> wasmtime::Result<wit::GpuDeviceLostReason> {
-        Ok(self.table.get(&this)?.reason)
-    }
-
-    fn message(&mut self, this: Resource<LostInfo>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&this)?.message.clone())
-    }
-
-    super::drop_entry!(LostInfo);
 }
