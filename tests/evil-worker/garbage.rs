@@ -33,8 +33,10 @@ pub(crate) fn misbehave() -> ! {
 }
 
 fn say(broker: &mut UnixStream, what: &str) -> std::io::Result<()> {
+    // A server on a machine with a GPU takes no worker that has none.
+    let is_cpu = beside("without-a-gpu").exists();
     let ready = || {
-        let adapter = AdapterInfo { name: "evil".to_owned(), driver: String::new(), is_cpu: true };
+        let adapter = AdapterInfo { name: "evil".to_owned(), driver: String::new(), is_cpu };
         FromWorker::Ready { adapter, cell: Cell::default() }
     };
     match what {
@@ -48,7 +50,7 @@ fn say(broker: &mut UnixStream, what: &str) -> std::io::Result<()> {
         "a scene that runs before it is given" => return send(&FromWorker::Started),
         "a huge length for a start" => return broker.write_all(&u32::MAX.to_le_bytes()),
         "a long name" => {
-            let adapter = AdapterInfo { name: "x".repeat(1 << 20), driver: String::new(), is_cpu: true };
+            let adapter = AdapterInfo { name: "x".repeat(1 << 20), driver: String::new(), is_cpu };
             return send(&FromWorker::Ready { adapter, cell: Cell::default() });
         }
         _ => send(&ready())?,

@@ -345,6 +345,9 @@ fn row_32_a_worker_that_breaks_the_protocol_is_ended_and_nobody_else_notices() {
     let server = Server::start_as(Command::new(&program), &options);
     let neighbour = server.running_session("orbit");
     let neighbours_worker = [only_worker(&server)];
+    if server.log().contains("is_cpu=true") {
+        fs::write(folder.path().join("without-a-gpu"), "").unwrap();
+    }
     // From now on the server starts the evil worker where it means to start its own.
     fs::hard_link(binary::scenecast(), folder.path().join("scenecast-itself")).unwrap();
     replace(folder.path(), "scenecast", &binary::evil_worker());

@@ -104,7 +104,8 @@ fn row_14_each_limit_ends_the_compiler_and_is_named() {
     let bomb = bombs::huge_function(1_000_000);
     let cache = tempfile::tempdir().unwrap();
     // What the kernel does, without the server: a second of processor time, and little more memory than the compiler itself needs.
-    let output = compiler::compile(&bomb, cache.path(), &["--cpu-seconds", "1"]);
+    let plenty = (8_u64 << 30).to_string();
+    let output = compiler::compile(&bomb, cache.path(), &["--cpu-seconds", "1", "--memory-bytes", &plenty]);
     assert_eq!(output.status.signal(), Some(rustix::process::Signal::XCPU.as_raw()), "{output:?}");
     let output = compiler::compile(&bomb, cache.path(), &["--memory-bytes", "268435456"]);
     let said = String::from_utf8_lossy(&output.stderr);
