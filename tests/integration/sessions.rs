@@ -1,10 +1,12 @@
 //! Sessions with real workers: refused scenes, workers that die, a server that ends.
 
+use std::time::Duration;
+
 use rustix::process::{Signal, kill_process, test_kill_process};
 use serde_json::json;
-use tests::viewer::{h264_offer, offer_of};
+use tests::viewer::{Network, h264_offer, offer_of};
 
-use crate::support::{Server, ServerOptions, wait_for};
+use crate::support::{Server, ServerOptions, wait_for, watch};
 
 fn orbit() -> Server {
     Server::start(&ServerOptions { built_scenes: &["orbit"], ..ServerOptions::default() })
@@ -100,6 +102,20 @@ fn a_viewer_that_left_cannot_be_patched() {
     assert_eq!(server.send("DELETE", viewer, &[], b"").status, 200);
     server.send("PATCH", viewer, &trickle, fragment).assert_problem(404, "unknown_viewer");
     server.send("DELETE", viewer, &[], b"").assert_problem(404, "unknown_viewer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_whose_line_loses_the_word_about_the_end_gets_it_when_it_is_sent_again() {
+    let server = orbit();
+    let id = server.running_session("orbit");
+    let mut viewer = watch(&server, &id).await;
+    viewer.see_pictures(5).await;
+    viewer.set_network(Network { loss: 1.0, ..Network::default() });
+    assert_eq!(server.delete(&format!("/api/sessions/{id}")).status, 204);
+    // Longer than a session goes on for those whose data channels open only now.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    viewer.set_network(Network::default());
+    assert_eq!(viewer.see_end().await.0, "deleted");
 }
 
 #[test]

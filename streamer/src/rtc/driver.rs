@@ -53,6 +53,9 @@ const MAX_BURSTS: usize = 8;
 const BURST_INTERVAL: Duration = Duration::from_millis(1);
 /// Texts given to SCTP and not yet acknowledged. Further ones wait in the peer's bounded queue.
 const MAX_UNACKNOWLEDGED_TEXT_BYTES: usize = 64 * 1024;
+/// A connection that is closed waits so long for what was said last to be acknowledged. SCTP sends a text that was lost once more after a second
+/// (RFC 9260, section 16: RTO.Min).
+const LAST_TEXTS_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Senders of RTCP that a viewer may have: the key context of each is kept for the life of the connection.
 const MAX_RTCP_SENDERS: usize = 16;
 /// One viewer's requests for keyframes are passed on so often at most: everybody in the session pays for each.
@@ -88,6 +91,8 @@ pub(super) struct Driver {
     is_motion_open: bool,
     is_events_open: bool,
     last_timer: Option<Instant>,
+    /// Set when it is being closed: at this time, however much is unacknowledged.
+    close_deadline: Option<Instant>,
     end: Option<String>,
 }
 
@@ -141,6 +146,7 @@ impl Driver {
             is_motion_open: false,
             is_events_open: false,
             last_timer: None,
+            close_deadline: None,
             end: None,
         }
     }
@@ -149,16 +155,20 @@ impl Driver {
     pub(super) async fn run(mut self) -> String {
         loop {
             self.turn().await;
+            if self.can_close(Instant::now()) {
+                self.end("closed by the server");
+            }
             if let Some(reason) = self.end.take() {
                 self.close().await;
                 return reason;
             }
             let deadline = self.deadline();
             let can_send_text = self.can_send_text();
+            let is_open = self.close_deadline.is_none();
             let input = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => Input::Stop,
-                () = self.events.closed() => Input::SessionGone,
+                () = self.stop.cancelled(), if is_open => Input::Stop,
+                () = self.events.closed(), if is_open => Input::SessionGone,
                 Some(datagram) = self.datagrams.recv() => Input::Datagram(datagram),
                 _ = self.events.reserve(), if !self.pending.is_empty() => Input::Turn,
                 () = self.shared.wake.notified() => Input::Turn,
@@ -166,7 +176,10 @@ impl Driver {
                 () = tokio::time::sleep_until(deadline.into()) => Input::Turn,
             };
             match input {
-                Input::Stop => self.end("closed by the server"),
+                Input::Stop => {
+                    self.shared.set_gate(Gate::Closed);
+                    self.close_deadline = Some(Instant::now() + LAST_TEXTS_TIMEOUT);
+                }
                 Input::SessionGone => self.end("its session is gone"),
                 Input::Datagram(first) => {
                     self.receive(first);
@@ -201,6 +214,9 @@ impl Driver {
         }
         if !self.packets.is_empty() {
             deadline = deadline.min(self.next_burst);
+        }
+        if let Some(close) = self.close_deadline {
+            deadline = deadline.min(close);
         }
         if self.is_connected() {
             deadline = deadline.min(self.line.due());
@@ -483,6 +499,21 @@ impl Driver {
                 .events
                 .and_then(|id| self.engine.connection.data_channel(id))
                 .is_some_and(|channel| channel.outstanding_bytes() < MAX_UNACKNOWLEDGED_TEXT_BYTES)
+    }
+
+    /// Whether it is being closed, and nothing is under way that is worth waiting for any longer.
+    fn can_close(&mut self, now: Instant) -> bool {
+        let Some(deadline) = self.close_deadline else { return false };
+        now >= deadline || !self.has_texts_under_way()
+    }
+
+    fn has_texts_under_way(&mut self) -> bool {
+        let is_unacknowledged = |driver: &mut Self| {
+            let channel = driver.engine.events.and_then(|id| driver.engine.connection.data_channel(id));
+            channel.is_some_and(|channel| channel.outstanding_bytes() > 0)
+        };
+        self.shared.are_channels_open.load(Ordering::Relaxed)
+            && (!self.texts.is_empty() || is_unacknowledged(self))
     }
 
     fn send_text(&mut self, text: String) {

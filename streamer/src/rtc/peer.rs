@@ -207,7 +207,8 @@ impl Peer {
         }
     }
 
-    /// Closes the connection and waits until it is freed.
+    /// Closes the connection as soon as what was said last has arrived, a second and a half from now at the latest, and waits until it is
+    /// freed. Somebody must take its events until then.
     pub async fn close(&self) {
         self.stop.cancel();
         self.finished.cancelled().await;

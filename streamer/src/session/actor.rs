@@ -52,7 +52,7 @@ const INPUT_INTERVAL: Duration = Duration::from_millis(4);
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// A session that nobody has joined yet: the page that created it joins within a second.
 const UNJOINED_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the last message to viewers may take before their connections are closed.
+/// How long viewers whose data channels open only now are told how the session has ended. The connections of the others wait until they know.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// A scene that prints without end does not fill the log.
 const MAX_SCENE_LINES_PER_SECOND: u32 = 50;
@@ -290,7 +290,7 @@ impl Actor {
                 let ended = ServerMessage::Ended { code, message: &message };
                 let _ = tokio::time::timeout(LAST_WORDS, viewers.tell_those_who_come(&ended)).await;
             }
-            futures::future::join_all(viewers.take().into_iter().map(|viewer| close(viewer.peer))).await;
+            futures::future::join_all(viewers.take().into_iter().map(close)).await;
         };
         tokio::join!(worker_ends, viewers_leave);
     }

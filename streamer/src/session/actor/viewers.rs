@@ -3,23 +3,23 @@
 //! Knows the messages of the data channels and what each may have as an effect. A viewer is a stranger: what makes no sense is counted, and
 //! ends that viewer's connection and never the session.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use renderer_protocol::{ToWorker, ViewerId};
 use tokio::time::Instant;
 
-use super::{Actor, LAST_WORDS, micros};
+use super::{Actor, micros};
 use crate::{
     input::{Applied, Lane},
     metrics::Counted,
-    rtc::{Channel, Peer, PeerEvent},
+    rtc::{Channel, PeerEvent},
     session::{end::SessionEnd, viewers::Viewer},
     text::escape_untrusted,
     viewer_protocol::{ClientMessage, ServerMessage, VERSION},
 };
 
-/// How long closing a connection may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long closing a connection may take: longer than it waits for its last message to arrive.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Actor {
     pub(super) fn on_viewer(&mut self, id: ViewerId, event: PeerEvent) -> Result<(), SessionEnd> {
@@ -68,7 +68,7 @@ impl Actor {
             let message = "your access to it was withdrawn";
             viewer.tell(&ServerMessage::Ended { code: "revoked", message });
         }
-        self.remove_viewer_after(LAST_WORDS, id, Instant::now())
+        self.remove_viewer(id, Instant::now())
     }
 
     fn on_text(
@@ -169,23 +169,14 @@ impl Actor {
         Ok(())
     }
 
+    /// Takes a viewer out at once; its connection closes when the last message to it has arrived.
     pub(super) fn remove_viewer(&mut self, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
-        self.remove_viewer_after(Duration::ZERO, id, now)
-    }
-
-    /// Takes a viewer out at once, and closes its connection after some time, in which the last message to it arrives.
-    fn remove_viewer_after(&mut self, time: Duration, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
         let Some(mut viewer) = self.viewers.remove(id) else { return Ok(()) };
         self.metrics.network(viewer.take_network_use());
         tracing::info!(viewer = id.0, "viewer left");
         let mut fits = true;
         viewer.input.release_all(&mut |event| fits &= self.queue.push(event));
-        tokio::spawn(async move {
-            // As a whole until then: a connection whose events nobody takes any more closes at once.
-            let viewer = viewer;
-            tokio::time::sleep(time).await;
-            close(viewer.peer).await;
-        });
+        tokio::spawn(close(viewer));
         if self.viewers.len() == 0 {
             self.idle_deadline = Some(now + self.limits.grace);
         }
@@ -205,8 +196,9 @@ impl Actor {
     }
 }
 
-pub(super) async fn close(peer: Arc<Peer>) {
-    if tokio::time::timeout(CLOSE_TIMEOUT, peer.close()).await.is_err() {
+/// Takes the viewer as a whole: a connection whose events nobody takes any more closes at once.
+pub(super) async fn close(viewer: Viewer) {
+    if tokio::time::timeout(CLOSE_TIMEOUT, viewer.peer.close()).await.is_err() {
         tracing::warn!("closing a viewer's connection took too long and was given up");
     }
 }
