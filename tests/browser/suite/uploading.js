@@ -126,11 +126,12 @@ export function uploading(shared) {
 
     it('a scene can be added and deleted with the keyboard alone, and a deleted one is asked about first', async () => {
         await withPage(shared.browser, gallery(), DESKTOP, async (page) => {
+            // Early, because the browser is told to hand the chooser to us only now, and without an answer.
+            const chosen = page.waitForEvent('filechooser');
             await untilListed(page);
             await page.locator('#add').waitFor();
             await page.keyboard.press('Tab');
             assert.equal(await page.evaluate(() => document.activeElement?.id), 'files');
-            const chosen = page.waitForEvent('filechooser');
             await page.keyboard.press('Enter');
             await (await chosen).setFiles([scene('triangle', 'by keyboard.wasm')]);
             await upload(page, 'by keyboard').locator('a', { hasText: 'Watch' }).waitFor();
