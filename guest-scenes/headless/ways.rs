@@ -25,8 +25,8 @@ use futures::future::{Either, select};
 use headless::{get_random_u64, now, wait_for};
 use kit::Gpu;
 use kit::bindings::scenecast::scene::input::{Event, events};
-use kit::bindings::wasi_gfx::surface::surface::{CreateDesc, Key, Surface};
-use kit::bindings::wasi_gfx::surface::surface_webgpu::{Context, ContextConfiguration};
+use kit::bindings::wasi_gfx::surface::surface::Key;
+use kit::bindings::wasi_gfx::surface::surface_webgpu::Context;
 use kit::log::{Level, log};
 use kit::webgpu::{
     GpuBindGroupDescriptor, GpuBindGroupEntry, GpuBindingResource, GpuBufferUsage, GpuColor,
@@ -107,17 +107,7 @@ impl Screen {
 async fn run() {
     let mut input = events();
     let gpu = Gpu::request().await;
-    let surface = Surface::new(CreateDesc { width: None, height: None });
-    let context = Context::new(&surface);
-    context.configure(&ContextConfiguration {
-        device: gpu.device(),
-        format: gpu.format(),
-        usage: None,
-        view_formats: None,
-        color_space: None,
-        tone_mapping: None,
-        alpha_mode: None,
-    });
+    let (surface, context) = gpu.open_window();
     let mut ticks = surface.on_frame();
     let screen = Rc::new(Screen { gpu, context });
     let mut count: u8 = 0;

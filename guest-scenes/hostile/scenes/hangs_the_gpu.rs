@@ -8,8 +8,7 @@
 
 use hostile::{Ticks, seed};
 use kit::Target;
-use kit::bindings::wasi_gfx::surface::surface::{CreateDesc, Surface};
-use kit::bindings::wasi_gfx::surface::surface_webgpu::{Context, ContextConfiguration};
+use kit::bindings::wasi_gfx::surface::surface_webgpu::Context;
 use kit::log::{Level, log};
 use kit::webgpu::*;
 
@@ -43,17 +42,7 @@ struct Start;
 impl kit::bindings::Guest for Start {
     async fn start() {
         let gpu = kit::Gpu::request().await;
-        let surface = Surface::new(CreateDesc { width: None, height: None });
-        let context = Context::new(&surface);
-        context.configure(&ContextConfiguration {
-            device: gpu.device(),
-            format: gpu.format(),
-            usage: None,
-            view_formats: None,
-            color_space: None,
-            tone_mapping: None,
-            alpha_mode: None,
-        });
+        let (_surface, context) = gpu.open_window();
         let mut ticks = Ticks::begin();
         ticks.next().await;
         log(Level::Info, "hangs the GPU now");

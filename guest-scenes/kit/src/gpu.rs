@@ -5,7 +5,13 @@
     reason = "most of what WebGPU has to describe things is shortened here"
 )]
 use crate::webgpu::*;
-use crate::{Size, Target};
+use crate::{
+    Size, Target,
+    surface::{
+        CreateDesc, Surface,
+        surface_webgpu::{Context, ContextConfiguration},
+    },
+};
 
 /// A device and its queue, with the format of the surface.
 #[derive(Debug)]
@@ -30,6 +36,22 @@ impl Gpu {
     pub fn of(device: GpuDevice) -> Self {
         let queue = device.queue();
         Self { device, queue, format: get_gpu().get_preferred_canvas_format() }
+    }
+
+    /// Opens the window, as large as its viewers want it, for pictures that this device draws. [`crate::export_scene!`] does it by itself.
+    pub fn open_window(&self) -> (Surface, Context) {
+        let surface = Surface::new(CreateDesc { width: None, height: None });
+        let context = Context::new(&surface);
+        context.configure(&ContextConfiguration {
+            device: &self.device,
+            format: self.format,
+            usage: None,
+            view_formats: None,
+            color_space: None,
+            tone_mapping: None,
+            alpha_mode: None,
+        });
+        (surface, context)
     }
 
     pub fn device(&self) -> &GpuDevice {

@@ -7,8 +7,7 @@ use futures::poll;
 use wit_bindgen::{StreamRead, StreamReader, StreamResult};
 
 use crate::bindings::scenecast::scene::input::{Event, events};
-use crate::bindings::wasi_gfx::surface::surface::{CreateDesc, FrameEvent, Surface};
-use crate::bindings::wasi_gfx::surface::surface_webgpu::{Context, ContextConfiguration};
+use crate::bindings::wasi_gfx::surface::surface::{FrameEvent, Surface};
 use crate::{Gpu, Scene, Size, Target};
 
 /// Events that one read of the input takes at most; more wait for the next read.
@@ -21,17 +20,7 @@ pub async fn run<S: Scene>() {
     // Asked for first, so that what viewers do while the scene is being made is not lost.
     let mut input = Input { events: events(), open: true };
     let gpu = Gpu::request().await;
-    let surface = Surface::new(CreateDesc { width: None, height: None });
-    let context = Context::new(&surface);
-    context.configure(&ContextConfiguration {
-        device: gpu.device(),
-        format: gpu.format(),
-        usage: None,
-        view_formats: None,
-        color_space: None,
-        tone_mapping: None,
-        alpha_mode: None,
-    });
+    let (surface, context) = gpu.open_window();
     let mut ticks = surface.on_frame();
     let mut scene = S::new(&gpu).await;
     let mut drawn_size = None;
