@@ -224,21 +224,21 @@ fn a_scene_that_traps_is_named_with_its_frame_and_the_frames_before_are_kept() {
 
 #[test]
 fn a_scene_that_spins_is_ended_by_its_time_limit() {
-    let run = ways("0..4", &[(2, "KeyS")], &["--time-limit", "1"]);
+    let run = ways("0..4", &[(2, "KeyS")], &["--time-limit", "4"]);
     run.assert_fault("scene_unresponsive", &["frame 2", "without yielding"]);
     assert_eq!(run.greys(), [(0, 1), (1, 2)]);
 }
 
 #[test]
 fn a_scene_that_never_rests_is_ended_by_its_time_limit() {
-    let run = ways("0..4", &[(2, "KeyY")], &["--time-limit", "1"]);
+    let run = ways("0..4", &[(2, "KeyY")], &["--time-limit", "4"]);
     run.assert_fault("scene_never_rests", &["frame 2", "still at work"]);
     assert_eq!(run.greys(), [(0, 1), (1, 2)]);
 }
 
 #[test]
 fn a_scene_that_hangs_its_gpu_is_ended_by_its_time_limit() {
-    let run = ways("0..6", &[(3, "KeyG")], &["--time-limit", "1"]);
+    let run = ways("0..6", &[(3, "KeyG")], &["--time-limit", "4"]);
     run.assert_fault("scene_gpu_timeout", &["frame 3", "GPU"]);
     // Two pictures may be on their way when the driver stops answering.
     let greys = run.greys();
