@@ -263,7 +263,13 @@ mod tests {
             "a=x",
         ] {
             let lines = |n: usize| line.replace('N', &(n % 128).to_string()) + "\r\n";
-            let many: String = (0..1_750).map(lines).collect();
+            let room = 60_000 - good.len();
+            let mut many = String::new();
+            for line in (0..1_750).map(lines) {
+                if many.len() + line.len() <= room {
+                    many.push_str(&line);
+                }
+            }
             for place in ["m=video", "m=audio", "m=application"] {
                 let Some(at) = good.find(place) else { continue };
                 let (before, section) = good.split_at(at);
@@ -281,7 +287,7 @@ mod tests {
         }
         // The promise is 10 ms; on a busy machine nothing of that can be said.
         eprintln!(
-            "an offer of 1,750 more lines was read twice and answered within {:?}: {}",
+            "an offer of up to 1,750 more lines was read twice and answered within {:?}: {}",
             longest.0, longest.1
         );
     }

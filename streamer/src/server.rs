@@ -199,8 +199,7 @@ pub async fn run(
     if let Err(error) = http.await {
         tracing::error!(%error, "the HTTP server failed");
     }
-    rtc.shutdown().await;
-    library.finish().await;
+    tokio::join!(rtc.shutdown(), library.finish());
     tracing::info!("stopped");
     Ok(())
 }

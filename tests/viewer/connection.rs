@@ -58,6 +58,18 @@ impl PeerConnectionEventHandler for Handler {
     }
 }
 
+impl Drop for Connection {
+    /// Its tasks keep its sockets until it is closed. Who leaves without a word has cut the line before, so nothing of this is heard.
+    fn drop(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let peer = Arc::clone(&self.peer);
+            runtime.spawn(async move {
+                let _ = peer.close().await;
+            });
+        }
+    }
+}
+
 impl Connection {
     pub(super) async fn new(seeing: Arc<watch::Sender<Seen>>) -> Self {
         let mut media = MediaEngine::default();

@@ -131,6 +131,12 @@ pub struct Viewer {
     _tasks: JoinSet<()>,
 }
 
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.proxy.set(Network { loss: 1.0, ..Network::default() });
+    }
+}
+
 impl Viewer {
     /// Joins and waits until it is connected and its data channels are open. Everything goes through a proxy that passes all on, until
     /// [`Self::set_network`].
@@ -232,7 +238,7 @@ impl Viewer {
 
     /// Vanishes: nothing comes from it or reaches it any more, and it says nothing.
     pub fn vanish(self) {
-        self.proxy.set(Network { loss: 1.0, ..Network::default() });
+        drop(self);
     }
 }
 

@@ -33,8 +33,8 @@ use crate::{
 
 /// How often objects are looked for that belong to no scene.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
-/// A server that ends waits so long for its store; less than service managers wait for it.
-const FINISHING_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that ends waits so long for its store: no longer than for connections, so that it does not take longer to end.
+const FINISHING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Keeps a scene's bytes.
 #[derive(Debug)]

@@ -168,7 +168,7 @@ impl Driver {
             let input = tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if is_open => Input::Stop,
-                () = self.events.closed(), if is_open => Input::SessionGone,
+                () = self.events.closed() => Input::SessionGone,
                 Some(datagram) = self.datagrams.recv() => Input::Datagram(datagram),
                 _ = self.events.reserve(), if !self.pending.is_empty() => Input::Turn,
                 () = self.shared.wake.notified() => Input::Turn,

@@ -14,7 +14,7 @@ const MAX_OFFER_LINES: usize = 2000;
 const MAX_MEDIA_SECTIONS: usize = 8;
 /// Payload types have seven bits.
 const MAX_FORMATS: usize = 128;
-/// `a=rtcp-fb` lines of a section that the stack gets to see; a browser has five for each of its formats.
+/// `a=rtcp-fb` lines of a section that the stack gets to see; a browser has six for each of its formats.
 const MAX_FEEDBACK_LINES: usize = 32;
 /// How much of what was offered is repeated in an error.
 const MAX_NAMED_CODECS: usize = 12;
@@ -135,20 +135,23 @@ struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    /// Kind, port, protocol and formats, parted as the stack does: by any white space.
+    fn media(&self) -> impl Iterator<Item = &'a str> {
+        let line = self.lines.first().and_then(|line| line.strip_prefix("m=")).unwrap_or_default();
+        line.split_whitespace()
+    }
+
     fn is_kind(&self, kind: &str) -> bool {
-        self.lines.first().and_then(|line| line.strip_prefix("m=")).and_then(|rest| rest.split(' ').next())
-            == Some(kind)
+        self.media().next() == Some(kind)
     }
 
     /// The port of a section is zero when it was stopped or is not offered.
     fn is_enabled(&self) -> bool {
-        self.lines.first().and_then(|line| line.split(' ').nth(1)).is_some_and(|port| port != "0")
+        self.media().nth(1).is_some_and(|port| port != "0")
     }
 
     fn is_data_channels(&self) -> bool {
-        self.is_kind("application")
-            && self.is_enabled()
-            && self.lines.first().is_some_and(|line| line.ends_with("webrtc-datachannel"))
+        self.is_kind("application") && self.is_enabled() && self.media().last() == Some("webrtc-datachannel")
     }
 
     fn attribute(&self, name: &str) -> Option<&'a str> {
@@ -169,15 +172,14 @@ impl<'a> Section<'a> {
         self.is_enabled() && !self.has_flag("sendonly") && !self.has_flag("inactive")
     }
 
-    /// As the stack counts them, at any white space.
     fn count_formats(&self) -> usize {
-        self.lines.first().map_or(0, |line| line.split_whitespace().skip(3).count())
+        self.media().skip(3).count()
     }
 
     /// Payload types in the order of preference of the `m=` line, with the text of their `a=rtpmap`.
     fn formats(&self) -> Vec<(u8, &'a str)> {
-        let order = self.lines.first().map(|line| line.split(' ').skip(3)).into_iter().flatten();
-        order
+        self.media()
+            .skip(3)
             .filter_map(|payload_type| payload_type.parse::<u8>().ok())
             .filter_map(|payload_type| Some((payload_type, self.value_of("rtpmap", payload_type)?)))
             .collect()
@@ -264,9 +266,9 @@ impl<'a> Section<'a> {
             let keep = match format_attribute(line) {
                 None => true,
                 Some(("rtcp-fb", format)) => {
-                    feedback_lines += 1;
-                    feedback_lines <= MAX_FEEDBACK_LINES
-                        && (format == "*" || format.parse().is_ok_and(|format| kept.contains(&format)))
+                    let is_kept = format == "*" || format.parse().is_ok_and(|format| kept.contains(&format));
+                    feedback_lines += usize::from(is_kept);
+                    is_kept && feedback_lines <= MAX_FEEDBACK_LINES
                 }
                 // Of two lines for one format the first is the one that was read.
                 Some((name, format)) => format.parse().is_ok_and(|format| {
@@ -291,11 +293,7 @@ impl<'a> Section<'a> {
     /// The formats of the section that are `chosen`; of one without any the first, since an `m=` line has at least one (RFC 8866,
     /// section 9).
     fn kept_formats(&self, chosen: &[u8]) -> Vec<u8> {
-        let offered: Vec<u8> = self
-            .lines
-            .first()
-            .map(|line| line.split_whitespace().skip(3).filter_map(|format| format.parse().ok()).collect())
-            .unwrap_or_default();
+        let offered: Vec<u8> = self.media().skip(3).filter_map(|format| format.parse().ok()).collect();
         let mut kept: Vec<u8> = Vec::new();
         for format in &offered {
             if chosen.contains(format) && !kept.contains(format) {
@@ -309,9 +307,9 @@ impl<'a> Section<'a> {
     }
 
     fn media_line(&self, formats: &[u8]) -> String {
-        let line = self.lines.first().copied().unwrap_or_default();
-        let kind_port_and_protocol = line.split_whitespace().take(3).map(str::to_owned);
-        kind_port_and_protocol.chain(formats.iter().map(u8::to_string)).collect::<Vec<_>>().join(" ")
+        let kind_port_and_protocol = self.media().take(3).map(str::to_owned);
+        let line: Vec<_> = kind_port_and_protocol.chain(formats.iter().map(u8::to_string)).collect();
+        format!("m={}", line.join(" "))
     }
 }
 
@@ -453,6 +451,18 @@ mod tests {
             + "m=video 9 UDP/TLS/RTP/SAVPF 120 121\r\na=mid:1\r\na=rtpmap:120 VP8/90000\r\n";
         let offer = check(&video("96 103 104 107 109 114", &other)).unwrap();
         assert!(offer.sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF 120\r\n"), "{}", offer.sdp);
+    }
+
+    #[test]
+    fn the_feedback_of_the_chosen_format_is_kept_however_many_formats_are_offered_before_it() {
+        let kinds = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
+        let feedback = |format: u8| kinds.map(|kind| format!("a=rtcp-fb:{format} {kind}\r\n")).concat();
+        let offered = |format: u8| format!("a=rtpmap:{format} VP8/90000\r\n{}", feedback(format));
+        let others = (30..90).map(offered).collect::<Vec<_>>().concat();
+        let formats: Vec<String> = (30..90).chain([109, 114]).map(|format: u8| format.to_string()).collect();
+        let offer = check(&video(&formats.join(" "), &(others + CHROMIUM_LIKE + &feedback(109)))).unwrap();
+        assert_eq!(offer.sdp.matches("a=rtcp-fb:").count(), kinds.len(), "{}", offer.sdp);
+        assert!(offer.sdp.contains("a=rtcp-fb:109 nack pli"), "{}", offer.sdp);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Peer {
     }
 
     /// Closes the connection as soon as what was said last has arrived, a second and a half from now at the latest, and waits until it is
-    /// freed. Somebody must take its events until then.
+    /// freed. At once, if the receiver of its events is gone.
     pub async fn close(&self) {
         self.stop.cancel();
         self.finished.cancelled().await;

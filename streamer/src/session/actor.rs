@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::viewers::close;
+use self::viewers::{CLOSE_TIMEOUT, close};
 use super::{
     Phase, SessionInfo, Status,
     end::SessionEnd,
@@ -126,7 +126,7 @@ pub(super) struct Actor {
     share_due: Instant,
     /// Until the first picture.
     hot: Option<Hot>,
-    _slot: Slot,
+    slot: Slot,
 }
 
 /// How full the session's queues are, told once a second.
@@ -221,7 +221,7 @@ impl Actor {
             metrics,
             node,
             hot: Some(hot),
-            _slot: slot,
+            slot,
             info,
         }
     }
@@ -262,7 +262,7 @@ impl Actor {
         if let SessionEnd::WorkerProtocol { what } = &end {
             tracing::warn!(code, what = %escape_untrusted(what), "session ends: the worker broke the protocol");
         } else {
-            tracing::info!(code, message = %escape_untrusted(&message), "session ends");
+            tracing::info!(code, why = %escape_untrusted(&message), "session ends");
         }
         self.metrics.worker_ended(code);
         if end.casts_doubt_on_gpu() {
@@ -273,7 +273,7 @@ impl Actor {
             viewer.tell(&ServerMessage::Ended { code, message: &message });
         }
         self.status.publish(|status| status.phase = Phase::Ended(end.clone()));
-        let mut viewers = self.viewers;
+        let (mut viewers, slot) = (self.viewers, self.slot);
         let worker_ends = async {
             match end {
                 SessionEnd::Deleted
@@ -284,13 +284,16 @@ impl Actor {
                 }
                 _ => self.worker.kill().await,
             }
+            // What the session took of the machine is free; its viewers may take a moment longer.
+            drop(slot);
         };
         let viewers_leave = async {
             if viewers.len() > 0 {
                 let ended = ServerMessage::Ended { code, message: &message };
                 let _ = tokio::time::timeout(LAST_WORDS, viewers.tell_those_who_come(&ended)).await;
             }
-            futures::future::join_all(viewers.take().into_iter().map(close)).await;
+            futures::future::join_all(viewers.take().into_iter().map(|viewer| close(viewer, CLOSE_TIMEOUT)))
+                .await;
         };
         tokio::join!(worker_ends, viewers_leave);
     }

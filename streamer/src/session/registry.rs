@@ -41,7 +41,7 @@ const ENDED_RETENTION: Duration = Duration::from_mins(5);
 const MAX_ENDED: usize = 256;
 /// Requests that wait for a session's task, which never blocks.
 const MAILBOX: usize = 32;
-/// How long all sessions together may take to end: last words, then a second for each worker, all at once.
+/// How long all sessions together may take to end, all at once: the last words to their viewers, and meanwhile a second for each worker.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A place among the sessions that may run; given back when dropped.

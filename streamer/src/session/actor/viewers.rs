@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// How long closing a connection may take: longer than it waits for its last message to arrive.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for who may not watch any more, and is to be gone within a second.
+const REVOKED_CLOSE_TIMEOUT: Duration = Duration::from_millis(750);
 
 impl Actor {
     pub(super) fn on_viewer(&mut self, id: ViewerId, event: PeerEvent) -> Result<(), SessionEnd> {
@@ -68,7 +70,7 @@ impl Actor {
             let message = "your access to it was withdrawn";
             viewer.tell(&ServerMessage::Ended { code: "revoked", message });
         }
-        self.remove_viewer(id, Instant::now())
+        self.remove_viewer_within(REVOKED_CLOSE_TIMEOUT, id, Instant::now())
     }
 
     fn on_text(
@@ -169,14 +171,18 @@ impl Actor {
         Ok(())
     }
 
-    /// Takes a viewer out at once; its connection closes when the last message to it has arrived.
     pub(super) fn remove_viewer(&mut self, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
+        self.remove_viewer_within(CLOSE_TIMEOUT, id, now)
+    }
+
+    /// Takes a viewer out at once; its connection closes when the last message to it has arrived, and after this time in any case.
+    fn remove_viewer_within(&mut self, time: Duration, id: ViewerId, now: Instant) -> Result<(), SessionEnd> {
         let Some(mut viewer) = self.viewers.remove(id) else { return Ok(()) };
         self.metrics.network(viewer.take_network_use());
         tracing::info!(viewer = id.0, "viewer left");
         let mut fits = true;
         viewer.input.release_all(&mut |event| fits &= self.queue.push(event));
-        tokio::spawn(close(viewer));
+        tokio::spawn(close(viewer, time));
         if self.viewers.len() == 0 {
             self.idle_deadline = Some(now + self.limits.grace);
         }
@@ -196,9 +202,9 @@ impl Actor {
     }
 }
 
-/// Takes the viewer as a whole: a connection whose events nobody takes any more closes at once.
-pub(super) async fn close(viewer: Viewer) {
-    if tokio::time::timeout(CLOSE_TIMEOUT, viewer.peer.close()).await.is_err() {
-        tracing::warn!("closing a viewer's connection took too long and was given up");
+/// Takes the viewer as a whole: a connection whose events nobody takes any more closes at once, as this one does when its time is over.
+pub(super) async fn close(viewer: Viewer, time: Duration) {
+    if tokio::time::timeout(time, viewer.peer.close()).await.is_err() {
+        tracing::debug!("a viewer did not acknowledge the last message to it in time");
     }
 }
