@@ -131,7 +131,7 @@ impl Code {
             }
             Self::NoPicture => ("no_picture", S::NOT_FOUND, "There is no picture"),
             Self::Unauthorized => ("unauthorized", S::UNAUTHORIZED, "A valid token is needed"),
-            Self::Forbidden => ("forbidden", S::FORBIDDEN, "The token does not allow this"),
+            Self::Forbidden => ("forbidden", S::FORBIDDEN, "This is not allowed"),
             Self::ForeignOrigin => {
                 ("foreign_origin", S::FORBIDDEN, "The request comes from a page of another origin")
             }

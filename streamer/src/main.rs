@@ -103,14 +103,17 @@ async fn first_signal([mut interrupt, mut terminate]: [Signal; 2]) -> Stop {
         }
     };
     let stop = next(&mut interrupt, &mut terminate).await;
-    let first = Instant::now();
+    let same_until = Instant::now() + SAME_SIGNAL;
     tokio::spawn(async move {
         loop {
-            next(&mut interrupt, &mut terminate).await;
-            if first.elapsed() > SAME_SIGNAL {
-                break;
+            // What has come already belongs to the first, also if this runs late.
+            tokio::select! {
+                biased;
+                _ = next(&mut interrupt, &mut terminate) => {}
+                () = tokio::time::sleep_until(same_until.into()) => break,
             }
         }
+        next(&mut interrupt, &mut terminate).await;
         tracing::warn!("second signal: sessions are not waited for");
         std::process::exit(130);
     });

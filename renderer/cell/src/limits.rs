@@ -10,7 +10,7 @@ pub const ADDRESS_SPACE_BYTES: u64 = 1 << 40;
 pub const DRIVER_DATA_BYTES: u64 = 4 << 30;
 /// Open files of a worker. A software rasteriser has some 30; NVIDIA's driver opens a dozen of its nodes for each device.
 pub const MAX_OPEN_FILES: u64 = 1024;
-/// Threads of a worker. A software rasteriser has at most 32 a device, and a scene with its eight devices half of the bound.
+/// Threads of a worker. A software rasteriser has at most 32 a device, and a scene with its eight devices a quarter of the bound.
 pub const MAX_THREADS: u64 = 1024;
 /// The largest file. A worker can write none, but drivers keep memory in files that have no name.
 pub const MAX_FILE_BYTES: u64 = 4 << 30;

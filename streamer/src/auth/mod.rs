@@ -275,14 +275,17 @@ impl Principal {
             (Some(Reach::Own), Some(session)) if self.owns(session) => Ok(()),
             (Some(Reach::Own), _) => Err(unknown_session()),
             _ => {
-                let kind = if self.grant.is_some() { "link" } else { "token" };
                 let role = self.role.name();
-                Err(Problem::new(
-                    Code::Forbidden,
+                let detail = if self.grant.is_some() {
                     format!(
-                        "A {kind} of the role {role} does not allow to {name}. Ask the operator for one that does."
-                    ),
-                ))
+                        "A link of the role {role} does not allow to {name}. Ask the operator for a token."
+                    )
+                } else {
+                    format!(
+                        "A token of the role {role} does not allow to {name}. Ask the operator for one that does."
+                    )
+                };
+                Err(Problem::new(Code::Forbidden, detail))
             }
         }
     }

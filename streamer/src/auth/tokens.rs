@@ -118,7 +118,7 @@ impl HashKey {
 
 fn parse_role(text: &str) -> Result<Role, String> {
     Role::named(text).ok_or_else(|| {
-        "its role is none: write admin, author, controller or viewer before the secret".to_owned()
+        "it has no role that there is: write admin, author, controller or viewer before the secret".to_owned()
     })
 }
 

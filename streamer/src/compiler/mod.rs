@@ -23,10 +23,7 @@ use futures::{
     FutureExt as _,
     future::{Shared, WeakShared},
 };
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    task::spawn_blocking,
-};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -155,8 +152,8 @@ struct Parts {
     metrics: Arc<Metrics>,
     cache: Cache,
     key: MasterKey,
-    /// What the compiler compiles for, and a part of every entry's name. A process that was given nothing of anybody's has said it.
-    engine: OnceCell<EngineId>,
+    /// What the compiler compiles for, and a part of every entry's name, once a process that was given nothing of anybody's has said it.
+    engine: tokio::sync::Mutex<Option<EngineId>>,
     compiles: Semaphore,
     compiles_ahead: Semaphore,
     checks: Arc<Semaphore>,
@@ -173,7 +170,7 @@ impl Compiler {
             metrics,
             cache,
             key,
-            engine: OnceCell::new(),
+            engine: tokio::sync::Mutex::default(),
             compiles: Semaphore::new(CONCURRENT_COMPILES),
             compiles_ahead: Semaphore::new(CONCURRENT_AHEAD),
             checks: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
@@ -252,15 +249,20 @@ impl Compiler {
 
 impl Parts {
     async fn engine(&self) -> Result<EngineId, CompileError> {
-        let ask = async || match process::run(&self.program, &self.config, Task::Identify).await {
-            Ok(Ending::Report(CompileReport::Engine { id })) => EngineId::from_hex(&id)
-                .ok_or_else(|| CompileError::internal(&"the compiler process named no engine")),
-            Ok(ending) => Err(CompileError::Internal(format!(
-                "the compiler process did not say for which engine it compiles: {ending:?}"
-            ))),
-            Err(error) => Err(CompileError::internal(&error)),
+        let mut known = self.engine.lock().await;
+        if let Some(engine) = *known {
+            return Ok(engine);
+        }
+        let ending = process::run(&self.program, &self.config, Task::Identify).await;
+        let engine = match ending.map_err(|error| CompileError::internal(&error))? {
+            Ending::Report(CompileReport::Engine { id }) => EngineId::from_hex(&id),
+            ending => {
+                tracing::error!(?ending, "the compiler process did not say for which engine it compiles");
+                None
+            }
         };
-        self.engine.get_or_try_init(ask).await.copied()
+        *known = engine;
+        engine.ok_or_else(|| CompileError::internal(&"the compiler process named no engine"))
     }
 
     /// Runs a process; afterwards there is an entry of this name.
@@ -284,6 +286,10 @@ impl Parts {
             Err(error) => ("failed", Err(CompileError::internal(&error))),
         };
         self.metrics.compiled(outcome);
+        if matches!(result, Err(CompileError::Internal(_))) {
+            // This program may have been replaced by one with another engine.
+            *self.engine.lock().await = None;
+        }
         result?;
         self.trim().await;
         Ok(())

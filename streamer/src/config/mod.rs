@@ -66,7 +66,7 @@ pub enum ConfigError {
         cause: Box<toml::de::Error>,
     },
     /// A value that cannot be.
-    #[error("{name} is {value}: it must be {allowed}")]
+    #[error("{name} ({} in the environment, {} in a settings file) is {value}: it must be {allowed}", variable(name), name.trim_start_matches('-'))]
     Value {
         /// The setting, as its flag.
         name: &'static str,
@@ -208,6 +208,11 @@ impl Default for CompileConfig {
             memory_bytes: DEFAULT_COMPILE_MEMORY_BYTES,
         }
     }
+}
+
+/// A setting as it is called in the environment.
+fn variable(flag: &str) -> String {
+    format!("SCENECAST_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase())
 }
 
 impl Settings {
@@ -433,13 +438,19 @@ mod tests {
     #[test]
     fn a_value_out_of_range_says_what_can_be() {
         let error = refusal(Settings { frame_rate: Some(0), ..Settings::default() });
-        assert_eq!(error, "--frame-rate is 0: it must be from 1 to 120");
+        assert_eq!(
+            error,
+            "--frame-rate (SCENECAST_FRAME_RATE in the environment, frame-rate in a settings file) is 0: it must be from 1 to 120"
+        );
         let error = refusal(Settings {
             bitrate: Some(5_000_000),
             max_bitrate: Some(1_000_000),
             ..Settings::default()
         });
-        assert_eq!(error, "--bitrate is 5000000: it must be from 50000 to 1000000");
+        assert_eq!(
+            error,
+            "--bitrate (SCENECAST_BITRATE in the environment, bitrate in a settings file) is 5000000: it must be from 50000 to 1000000"
+        );
         assert!(
             refusal(Settings { max_sessions: Some(0), ..Settings::default() }).contains("--max-sessions")
         );

@@ -18,12 +18,16 @@ use super::{
 /// A settings file is a page of text.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080")
+}
+
 /// The settings as they are given: each may be absent. A flag goes before the environment, that before the file.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Where HTTP listens [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT", env = "SCENECAST_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "SCENECAST_LISTEN", value_parser = socket_address)]
     pub listen: Option<SocketAddr>,
 
     /// The folder with the scenes: NAME.wasm is the scene NAME [default: target/scenes]

@@ -197,7 +197,10 @@ pub(super) async fn limit(State(limits): State<Arc<Limits>>, request: Request, n
     if let Some(limit) = route.and_then(|route| limits.of_route(request.method(), route.as_str()))
         && let Err(wait) = limit.count(address)
     {
-        return too_many("The operator allows so many of these requests a minute, and no more.", wait);
+        return too_many(
+            "The operator allows only so many of these requests a minute; try again after the seconds of Retry-After.",
+            wait,
+        );
     }
     let response = next.run(request).await;
     limits.judge(address, response)

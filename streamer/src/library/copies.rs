@@ -17,7 +17,7 @@ use super::{
     folder::hash_file,
     id::short,
     store::{Store, StoreError, is_old},
-    upload::{Received, receive, stale_files},
+    upload::{ReceiveError, Received, receive, stale_files},
 };
 use crate::error::Problem;
 
@@ -88,11 +88,13 @@ impl Copies {
         let doing = "Fetching the scene";
         let component = store.component(hash).await.map_err(|error| error.problem(doing))?;
         let Some(component) = component else { return Ok(None) };
-        let received =
-            receive(component, bytes, &self.folder).await.map_err(|error| match error.problem(bytes) {
-                problem if problem.code == crate::error::Code::DiskFull => problem,
-                _ => Problem::internal(doing, &format!("the store gave no whole component: {error:?}")),
-            })?;
+        let received = receive(component, bytes, &self.folder).await.map_err(|error| match error {
+            ReceiveError::EndedEarly | ReceiveError::TooSlow { .. } => StoreError::BrokeOff.problem(doing),
+            ReceiveError::TooLarge => {
+                StoreError::Damaged(format!("the component {hash} has more bytes than it had")).problem(doing)
+            }
+            ReceiveError::File(error) => StoreError::from(error).problem(doing),
+        })?;
         if received.hash != hash {
             let damaged = StoreError::Damaged(format!("the component {hash} has another hash"));
             return Err(damaged.problem(doing));

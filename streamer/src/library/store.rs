@@ -52,8 +52,8 @@ const BUCKET_TIMEOUT_TEXT: &str = "20 seconds";
 /// What that library calls it in its errors.
 const BUCKET_STORE: &str = "S3";
 /// For the operator, when the store does not answer.
-pub(super) const STORE_REMEDY: &str = "look at --scene-store and at the variables AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID \
-                                       and AWS_SECRET_ACCESS_KEY, or at the permissions of the folder of --data";
+pub(super) const STORE_REMEDY: &str = "look at --scene-store and at the variables AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID, \
+                                       AWS_SECRET_ACCESS_KEY, and AWS_ALLOW_HTTP for a store without TLS";
 /// An object that belongs to no scene after so long was left by a server that ended while it wrote or deleted.
 const ORPHAN_AGE: Duration = Duration::from_hours(1);
 
@@ -74,6 +74,9 @@ pub(super) enum StoreError {
     /// A file on the way to it or from it.
     #[error("a file of the scene store failed: {0}")]
     File(#[from] io::Error),
+    /// It stopped in the middle.
+    #[error("the scene store gave only a part of a component")]
+    BrokeOff,
     /// What came is not what was put there.
     #[error("the scene store is damaged: {0}")]
     Damaged(String),
@@ -104,9 +107,8 @@ impl StoreError {
         match self {
             Self::Objects(E::Generic { store, .. }) => *store == BUCKET_STORE,
             // An object that is not there is no failure; the bucket is.
-            Self::Objects(E::NotFound { .. } | E::PermissionDenied { .. } | E::Unauthenticated { .. }) => {
-                true
-            }
+            Self::Objects(E::NotFound { .. } | E::PermissionDenied { .. } | E::Unauthenticated { .. })
+            | Self::BrokeOff => true,
             _ => false,
         }
     }
