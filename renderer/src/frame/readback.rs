@@ -19,6 +19,7 @@ use super::{
     i420::Layout,
     pixels::{PixelBytes, Pixels},
 };
+use crate::gpu::{PollFailure, poll_device};
 
 /// Frames that may be between their presentation and the end of their conversion: one that the pipeline works on, one that waits.
 /// More would only make the waiting one older: measured on a CPU and on a GPU, a third adds latency and no throughput.
@@ -266,10 +267,10 @@ impl InFlight {
         let timed_out =
             || CaptureError::Timeout { waited_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX) };
         let wait = wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: Some(timeout) };
-        match self.device.poll(wait) {
-            Ok(_) => {}
-            Err(wgpu::PollError::Timeout) => return Err(timed_out()),
-            Err(error) => return Err(CaptureError::Device(error.to_string())),
+        match poll_device(&self.device, wait) {
+            Ok(()) => {}
+            Err(PollFailure::Timeout) => return Err(timed_out()),
+            Err(PollFailure::Lost(reason)) => return Err(CaptureError::Device(reason)),
         }
         // Another thread's poll may have taken the callback and not have called it yet, hence a wait and no look.
         match self.mapped.recv_timeout(timeout) {

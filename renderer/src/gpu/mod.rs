@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use renderer_protocol::AdapterInfo;
 
-pub use self::poll::Poller;
+pub use self::poll::{PollFailure, Poller, poll_device};
 pub use self::shader_compiler::{
     CompileError, MAX_FUNCTION_BYTES, MAX_SHADER_NESTING, MAX_WAITING_BYTES, QueueFull, ShaderCompiler,
     check_source,

@@ -3,6 +3,8 @@
 //! wgpu calls back (buffers mapped, work done) only inside a call to `poll`. The thread sleeps until [`Poller::wake`], then
 //! waits in `poll` for all work submitted until then, and sleeps again.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -99,15 +101,41 @@ fn run(poll: impl Fn() -> Polled, shared: &Shared, on_failure: impl FnOnce(&str)
             state.wanted = false;
         }
         // wgpu's state is as the driver left it, and it is asked for nothing here after this.
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&poll)) {
+        match catch_unwind(AssertUnwindSafe(&poll)) {
             Ok(Polled::Done) => {}
             Ok(Polled::Busy) => shared.state().wanted = true,
-            Err(panic) => {
-                let reason = panic.downcast_ref::<String>().map(String::as_str);
-                let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied());
-                return on_failure(reason.unwrap_or("the GPU's driver failed"));
-            }
+            Err(panic) => return on_failure(reason(panic.as_ref())),
         }
+    }
+}
+
+/// What wgpu says of a driver that failed.
+fn reason(panic: &dyn Any) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the GPU's driver failed")
+}
+
+/// Why a device does not say how far it is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PollFailure {
+    /// It still works.
+    Timeout,
+    /// Its driver has given it up, for this reason.
+    Lost(String),
+}
+
+/// Asks a device how far it is, or waits for it, from a thread that goes on if the driver has given it up: wgpu panics then.
+pub fn poll_device(device: &wgpu::Device, how: wgpu::PollType) -> Result<(), PollFailure> {
+    outcome(|| device.poll(how))
+}
+
+fn outcome(poll: impl FnOnce() -> Result<wgpu::PollStatus, wgpu::PollError>) -> Result<(), PollFailure> {
+    // wgpu's state is as the driver left it; what is made of a device that is lost, is lost too.
+    match catch_unwind(AssertUnwindSafe(poll)) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(wgpu::PollError::Timeout)) => Err(PollFailure::Timeout),
+        Ok(Err(error)) => Err(PollFailure::Lost(error.to_string())),
+        Err(panic) => Err(PollFailure::Lost(reason(panic.as_ref()).to_owned())),
     }
 }
 
@@ -116,6 +144,16 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn a_device_that_is_lost_in_a_poll_is_an_answer_and_no_panic() {
+        assert_eq!(outcome(|| Err(wgpu::PollError::Timeout)), Err(PollFailure::Timeout));
+        assert_eq!(
+            outcome(|| panic!("the device is lost")),
+            Err(PollFailure::Lost("the device is lost".to_owned()))
+        );
+        assert_eq!(outcome(|| Ok(wgpu::PollStatus::QueueEmpty)), Ok(()));
+    }
 
     #[test]
     fn a_driver_that_fails_is_reported_once_and_not_asked_again() {

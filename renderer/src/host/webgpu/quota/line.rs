@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{Claim, Hold, Kind, Leaving, Quota, Recorded, Remains, WAIT, out_of_memory};
+use crate::gpu::poll_device;
 use crate::host::OverQuota;
 
 /// Written by the queue and not submitted yet, unless one call alone carries more: a texture of 4096 × 4096 in RGBA8. wgpu keeps such
@@ -95,7 +96,8 @@ impl Line {
 
     pub(super) fn wait(&self, at_most: Duration) {
         // A device that does not end its work in time, or is lost, is noticed by those who wait for its results.
-        let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(at_most) });
+        let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(at_most) };
+        let _ = poll_device(&self.device, wait);
     }
 }
 

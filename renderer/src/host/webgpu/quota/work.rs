@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Line, Quota};
+use crate::gpu::poll_device;
 
 /// See the module.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ impl GpuWork {
         let lines: Vec<Line> = self.0.state().leaving.values().map(|leaving| leaving.line.clone()).collect();
         for line in lines {
             // A lost device is noticed by its own thread.
-            let _ = line.device.poll(wgpu::PollType::Poll);
+            let _ = poll_device(&line.device, wgpu::PollType::Poll);
         }
     }
 
