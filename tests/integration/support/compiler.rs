@@ -15,6 +15,8 @@ pub const KEY: [u8; 32] = [7; 32];
 pub fn compile(component: &[u8], cache: &Path, flags: &[&str]) -> Output {
     let mut command = scenecast();
     command.arg("compile").arg("--cache").arg(cache).args(flags);
+    // As the broker does: each thread takes memory, of which there is a limit.
+    command.env("RAYON_NUM_THREADS", "8").env("MALLOC_ARENA_MAX", "2");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("the compiler starts");
     let mut stdin = process.stdin.take().expect("its standard input");
