@@ -37,7 +37,8 @@ soak: scenes
 
 audit:
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
-	@cargo deny check licenses bans sources
+	@for workspace in . guest-scenes fuzz; do \
+		cargo deny --manifest-path $$workspace/Cargo.toml --config deny.toml check licenses bans sources || exit 1; done
 	@cargo deny check advisories || echo "The advisories could not be checked, or there are some: see above."
 
 fmt:
