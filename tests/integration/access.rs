@@ -78,7 +78,7 @@ fn grant(server: &Server, token: &str, session: &str, role: &str, seconds: u64) 
 
 fn joining(server: &Server, session: &str, bearer: &str) -> Joining {
     let bearer = (!bearer.is_empty()).then(|| bearer.to_owned());
-    Joining { origin: server.origin.clone(), whep: format!("/whep/{session}"), bearer }
+    Joining { origin: server.origin.clone(), whep: format!("/whep/{session}"), bearer, ..Joining::default() }
 }
 
 async fn join(server: &Server, session: &str, bearer: &str) -> Viewer {

@@ -132,7 +132,8 @@ fn a_session_that_nobody_watches_does_not_hold_up_a_server_that_drains() {
 /// A session of the scene with somebody who sees it.
 async fn watched(server: &Server, scene: &str) -> (String, Viewer) {
     let id = server.running_session(scene);
-    let joining = Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), bearer: None };
+    let joining =
+        Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), ..Joining::default() };
     let mut viewer = Viewer::join(joining).await.unwrap();
     viewer.see_pictures(2).await;
     (id, viewer)
@@ -224,8 +225,11 @@ async fn rows_1_22_51_while_one_session_does_its_worst_the_others_go_on() {
     let (_, mut one) = watched(&server, "triangle").await;
     let (slow_session, mut other) = watched(&server, "triangle").await;
     // A viewer behind a bad line, of the same session as `other`.
-    let joining =
-        Joining { origin: server.origin.clone(), whep: format!("/whep/{slow_session}"), bearer: None };
+    let joining = Joining {
+        origin: server.origin.clone(),
+        whep: format!("/whep/{slow_session}"),
+        ..Joining::default()
+    };
     let slow = Viewer::join(joining).await.unwrap();
     slow.set_network(Network { seed: 1, loss: 0.3, rate_bps: Some(5_000), ..Network::default() });
     for _ in 0..3 {

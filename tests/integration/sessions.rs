@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process, test_kill_process};
 use serde_json::json;
-use tests::viewer::{Network, h264_offer, offer_of};
+use tests::viewer::{Joining, Network, Viewer, h264_offer, offer_of};
 
 use crate::support::{Server, ServerOptions, wait_for, watch};
 
@@ -123,6 +123,23 @@ async fn a_viewer_whose_line_loses_the_word_about_the_end_gets_it_when_it_is_sen
         }
     }
     panic!("no viewer was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_is_still_connecting_when_its_session_ends_is_told_why() {
+    let server = orbit();
+    let id = server.running_session("orbit");
+    // Connecting takes some half a second.
+    let network = Network { delay: Duration::from_millis(50), ..Network::default() };
+    let whep = format!("/whep/{id}");
+    let joining = Joining { origin: server.origin.clone(), whep, network, ..Joining::default() };
+    let coming = tokio::spawn(Viewer::join(joining));
+    wait_for("the offer to be answered", || {
+        server.log().contains(r#"method=POST route="/whep/{session}" status=201"#).then_some(())
+    });
+    assert_eq!(server.delete(&format!("/api/sessions/{id}")).status, 204);
+    let mut viewer = coming.await.unwrap().unwrap();
+    assert_eq!(viewer.see_end().await.0, "deleted");
 }
 
 #[test]

@@ -38,7 +38,8 @@ async fn first_picture(server: &Server) -> Duration {
     let asked = json!({ "scene": "orbit", "width": 1280, "height": 720, "frame_rate_hz": 30 });
     let began = Instant::now();
     let id = server.create(&asked).await.expect("a session");
-    let joining = Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), bearer: None };
+    let joining =
+        Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), ..Joining::default() };
     let mut viewer = Viewer::join(joining).await.expect("a viewer");
     let seen = viewer.see("the first picture", |seen| seen.pictures > 0).await;
     let first = seen.last_pictures.front().expect("it was waited for").at;

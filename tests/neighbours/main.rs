@@ -190,7 +190,8 @@ async fn watch(
 ) -> Result<(String, Viewer), String> {
     let asked = json!({ "scene": scene, "width": width, "height": height, "frame_rate_hz": fps });
     let id = server.create(&asked).await?;
-    let joining = Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), bearer: None };
+    let joining =
+        Joining { origin: server.origin.clone(), whep: format!("/whep/{id}"), ..Joining::default() };
     let viewer = match Viewer::join(joining).await {
         Ok(viewer) => viewer,
         Err(error) => return Err(format!("{error:?}")),

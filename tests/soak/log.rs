@@ -1,7 +1,7 @@
 //! The server's log, read while it is written: which process is which session's, and what should not be there.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -30,6 +30,8 @@ pub struct Complaints {
 struct Noted {
     /// By the beginning of the session's id, which is all that the log tells of it.
     workers: HashMap<String, i32>,
+    /// Of these, the sessions that run.
+    running: HashSet<String>,
     udp_address: Option<String>,
     complaints: Complaints,
 }
@@ -78,9 +80,10 @@ impl Log {
         lock(&self.noted).udp_address.clone()
     }
 
-    /// Whether a process was given a session.
+    /// Whether a process has a session.
     pub fn is_of_session(&self, worker: i32) -> bool {
-        lock(&self.noted).workers.values().any(|pid| *pid == worker)
+        let noted = lock(&self.noted);
+        noted.running.iter().any(|session| noted.workers.get(session) == Some(&worker))
     }
 
     pub fn complaints(&self) -> Complaints {
@@ -100,6 +103,13 @@ impl Noted {
             && let Ok(pid) = i32::try_from(pid)
         {
             self.workers.insert(session.to_owned(), pid);
+            self.running.insert(session.to_owned());
+        }
+        // The number of a process that is gone is another's some time.
+        if fields["message"] == "session ends"
+            && let Some(session) = span["id"].as_str()
+        {
+            self.running.remove(session);
         }
         if fields["message"] == "serving" {
             self.udp_address = fields["udp"].as_str().map(str::to_owned);

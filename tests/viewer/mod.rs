@@ -38,6 +38,8 @@ pub struct Joining {
     pub whep: String,
     /// A token or a grant, where the server asks for one.
     pub bearer: Option<String>,
+    /// The network between it and the server, from the beginning.
+    pub network: Network,
 }
 
 /// Why a viewer could not join.
@@ -155,6 +157,7 @@ impl Viewer {
         let server = first_candidate(&answer)
             .ok_or_else(|| JoinError::Failed(format!("an answer without a candidate:\n{answer}")))?;
         let proxy = Proxy::start(server).await;
+        proxy.set(joining.network);
         let tasks = connection.take_answer(&through(&answer, server, proxy.address())).await;
         let mut viewer = Self { connection, proxy, resource, joining, seen, _tasks: tasks };
         viewer

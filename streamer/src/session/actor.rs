@@ -54,6 +54,9 @@ const STATS_INTERVAL: Duration = Duration::from_secs(1);
 const UNJOINED_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long viewers whose data channels open only now are told how the session has ended. The connections of the others wait until they know.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// The same for viewers that are still connecting, which takes six times as long as a datagram there and back: who comes to a scene that fails at
+/// once is told why. With the time that closing takes it is less than a server that ends waits for.
+const CONNECTING_LAST_WORDS: Duration = Duration::from_millis(1_750);
 /// A scene that prints without end does not fill the log.
 const MAX_SCENE_LINES_PER_SECOND: u32 = 50;
 
@@ -291,6 +294,8 @@ impl Actor {
             if viewers.len() > 0 {
                 let ended = ServerMessage::Ended { code, message: &message };
                 let _ = tokio::time::timeout(LAST_WORDS, viewers.tell_those_who_come(&ended)).await;
+                let connecting = viewers.tell_those_who_connect(&ended);
+                let _ = tokio::time::timeout(CONNECTING_LAST_WORDS, connecting).await;
             }
             futures::future::join_all(viewers.take().into_iter().map(|viewer| close(viewer, CLOSE_TIMEOUT)))
                 .await;

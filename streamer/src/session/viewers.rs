@@ -279,16 +279,27 @@ impl Viewers {
     /// Tells those whose data channels open only now, as long as it is polled.
     pub(super) async fn tell_those_who_come(&mut self, message: &ServerMessage<'_>) {
         loop {
-            match self.next_event().await {
-                (id, ViewerEvent::Peer(PeerEvent::ChannelsOpen)) => {
-                    if let Some(viewer) = self.get_mut(id) {
-                        viewer.channels_open();
-                        viewer.tell(message);
-                    }
+            self.tell_the_next(message).await;
+        }
+    }
+
+    /// The same, until nobody is on the way any more.
+    pub(super) async fn tell_those_who_connect(&mut self, message: &ServerMessage<'_>) {
+        while self.list.iter().any(|viewer| !viewer.is_connected() && !viewer.has_channels) {
+            self.tell_the_next(message).await;
+        }
+    }
+
+    async fn tell_the_next(&mut self, message: &ServerMessage<'_>) {
+        match self.next_event().await {
+            (id, ViewerEvent::Peer(PeerEvent::ChannelsOpen)) => {
+                if let Some(viewer) = self.get_mut(id) {
+                    viewer.channels_open();
+                    viewer.tell(message);
                 }
-                (id, ViewerEvent::Revoked | ViewerEvent::Peer(PeerEvent::Closed(_))) => drop(self.remove(id)),
-                _ => {}
             }
+            (id, ViewerEvent::Revoked | ViewerEvent::Peer(PeerEvent::Closed(_))) => drop(self.remove(id)),
+            _ => {}
         }
     }
 
