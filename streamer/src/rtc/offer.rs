@@ -227,15 +227,19 @@ impl<'a> Section<'a> {
         Some((PayloadFormat { payload_type, fmtp: fmtp.to_owned() }, rtx))
     }
 
-    /// Opus where it is offered, otherwise the first codec.
+    /// Opus where it is offered, otherwise the first codec that is described in full.
     fn audio(&self) -> Option<AudioCodec> {
         if !self.is_kind("audio") || !self.is_enabled() {
             return None;
         }
         let formats = self.formats();
-        let is_opus = |map: &str| map.get(..5).is_some_and(|name| name.eq_ignore_ascii_case("opus/"));
-        let (payload_type, map) =
-            formats.iter().find(|(_, map)| is_opus(map)).or_else(|| formats.first()).copied()?;
+        let mut codecs = formats.into_iter().filter_map(|(format, map)| self.audio_codec(format, map));
+        let first = codecs.next()?;
+        let is_opus = |codec: &AudioCodec| codec.mime_type.eq_ignore_ascii_case("audio/opus");
+        Some(if is_opus(&first) { first } else { codecs.find(is_opus).unwrap_or(first) })
+    }
+
+    fn audio_codec(&self, payload_type: u8, map: &str) -> Option<AudioCodec> {
         let mut parts = map.split('/');
         let name = parts.next()?;
         Some(AudioCodec {
