@@ -226,7 +226,10 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAd
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        task::JoinHandle,
+    };
 
     use super::*;
     use crate::http::body::BoundedBody;
@@ -237,22 +240,30 @@ mod tests {
         closing: Duration::from_millis(50),
     };
 
+    const PATIENT: Lifetime = Lifetime { answering: Duration::from_secs(30), ..SHORT };
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
     fn connection(router: Router, lifetime: Lifetime) -> Connection {
         let peer = IpAddr::from([127, 0, 0, 1]);
         let shutdown = CancellationToken::new();
         Connection { peer, router, trusted_proxies: Arc::new([]), shutdown, lifetime }
     }
 
+    /// A connection of that lifetime whose client has sent this, and its end.
+    async fn served(router: Router, lifetime: Lifetime, head: &[u8]) -> (TcpStream, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(head).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (client, tokio::spawn(connection(router, lifetime).serve(stream)))
+    }
+
     #[tokio::test]
     async fn a_client_that_does_not_read_its_answer_does_not_keep_its_place() {
         // More than the buffers of both sockets hold.
         let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let served = connection(router, SHORT).serve(stream);
-        let is_over = timeout(Duration::from_secs(20), served).await.is_ok();
+        let (_client, served) = served(router, SHORT, GET).await;
+        let is_over = timeout(Duration::from_secs(20), served).await.is_ok_and(|ended| ended.is_ok());
         assert!(is_over, "the connection is still open");
     }
 
@@ -267,12 +278,8 @@ mod tests {
             bytes.to_string()
         };
         let router = Router::new().route("/", axum::routing::post(read));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let lifetime = Lifetime { answering: Duration::from_secs(30), ..SHORT };
-        let served = tokio::spawn(connection(router, lifetime).serve(stream));
-        client.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20\r\n\r\n").await.unwrap();
+        let head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20\r\n\r\n";
+        let (mut client, served) = served(router, PATIENT, head).await;
         for _ in 0..20 {
             sleep(Duration::from_millis(10)).await;
             client.write_all(b"x").await.unwrap();
@@ -290,12 +297,7 @@ mod tests {
             "done"
         };
         let router = Router::new().route("/", get(slow));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let lifetime = Lifetime { answering: Duration::from_secs(30), ..SHORT };
-        let served = tokio::spawn(connection(router, lifetime).serve(stream));
+        let (mut client, served) = served(router, PATIENT, GET).await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
@@ -305,12 +307,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_never_answered_does_not_keep_its_connection() {
         let router = Router::new().route("/", get(std::future::pending::<String>));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let served = connection(router, SHORT).serve(stream);
-        let is_over = timeout(Duration::from_secs(20), served).await.is_ok();
+        let (_client, served) = served(router, SHORT, GET).await;
+        let is_over = timeout(Duration::from_secs(20), served).await.is_ok_and(|ended| ended.is_ok());
         assert!(is_over, "the connection is still open");
     }
 
